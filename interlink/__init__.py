@@ -1,0 +1,1 @@
+"""InterLink edge: Kubernetes pods as batch jobs on a Slurm site."""

@@ -1,0 +1,149 @@
+"""The InterLink API's routes: what a virtual kubelet asks, passed on to the sidecar with its status and words.
+
+Served by ``interlink api``. Messages are checked on the way in and otherwise passed on as they are; only /create is
+translated (``translate.py``).
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import falcon
+import msgspec
+from urllib3.response import BaseHTTPResponse
+
+from interlink.api.auth import BearerAuth, TokenFile
+from interlink.api.cache import StatusCache
+from interlink.api.translate import plugin_request
+from interlink.http.client import HttpClient, PeerUnreachableError
+from interlink.http.app import SESSION_HEADER, App, Route, decode, new_app, read_json, request_id, write_json
+from interlink.wire.messages import Changes, LogRequest, PodStatus, RawPodCreateRequest
+from interlink.wire.pod import Pod
+
+#: Seconds that a sidecar may take: submitting and looking up are two Slurm calls of at most 15 s each.
+SIDECAR_TIMEOUT = 45.0
+#: The longest silence of a followed log, in seconds; the sidecar sends nothing while the container prints nothing.
+LOG_SILENCE = 24 * 3600.0
+
+
+class InterLinkApi:
+    """The routes of one InterLink, in front of one sidecar."""
+
+    def __init__(self, sidecar: HttpClient) -> None:
+        self.sidecar = sidecar
+        self.cache = StatusCache()
+
+    def create(self, request: falcon.Request, response: falcon.Response) -> None:
+        """Pass a pod on, its volumes' contents sorted by container."""
+        message = read_json(request, RawPodCreateRequest)
+        pod = decode(message.pod, Pod)
+        body = msgspec.json.encode(plugin_request(message, pod))
+        self._pass_on(request, response, self._ask(request, "POST", "/create", body))
+
+    def delete(self, request: falcon.Request, response: falcon.Response) -> None:
+        """Pass a deletion on."""
+        body = request.bounded_stream.read()
+        pod = decode(body, Pod)
+        answer = self._ask(request, "POST", "/delete", body)
+        if answer.status == 200:
+            self.cache.forget(pod.uid)
+        self._pass_on(request, response, answer)
+
+    def status(self, request: falcon.Request, response: falcon.Response) -> None:
+        """Answer the pods' statuses; an empty list asks for every status that went through here."""
+        body = request.bounded_stream.read()
+        if not decode(body, list[Pod] | None):
+            write_json(response, self.cache.all() or None)
+            return
+        answer = self._ask(request, "GET", "/status", body)
+        if answer.status == 200:
+            self.cache.store(_from_sidecar(answer, list[PodStatus] | None) or [])
+        self._pass_on(request, response, answer)
+
+    def changes(self, request: falcon.Request, response: falcon.Response) -> None:
+        """Pass the long poll on."""
+        query = f"?{request.query_string}" if request.query_string else ""
+        answer = self._ask(request, "GET", f"/changes{query}", None, timeout=60.0)
+        if answer.status == 200:
+            self.cache.store(_from_sidecar(answer, Changes).statuses)
+        self._pass_on(request, response, answer)
+
+    def logs(self, request: falcon.Request, response: falcon.Response) -> None:
+        """Stream a container's log through."""
+        body = request.bounded_stream.read()
+        follow = decode(body, LogRequest).Opts.Follow
+        try:
+            answer, chunks = self.sidecar.stream(
+                "GET", "/getLogs", body, self._headers(request), LOG_SILENCE if follow else SIDECAR_TIMEOUT
+            )
+        except PeerUnreachableError as error:
+            raise _away(error) from error
+        response.status = answer.status
+        response.content_type = answer.headers.get("Content-Type", falcon.MEDIA_TEXT)
+        response.stream = _until_broken(chunks)
+
+    def ping(self, request: falcon.Request, response: falcon.Response) -> None:
+        """Answer what the plugin says of itself."""
+        self._pass_on(request, response, self._ask(request, "GET", "/status", b"[]"))
+
+    def update_cache(self, request: falcon.Request, response: falcon.Response) -> None:
+        """Take a pod that the virtual kubelet knows; the plugin stays the one source of statuses."""
+        read_json(request, Pod)
+        response.text = "Updated cache"
+
+    def healthz(self, _request: falcon.Request, response: falcon.Response) -> None:
+        """Say that this service lives; whether the sidecar does, /pinglink tells."""
+        response.text = "ok"
+
+    def _ask(
+        self, request: falcon.Request, method: str, path: str, body: bytes | None, timeout: float = SIDECAR_TIMEOUT
+    ) -> BaseHTTPResponse:
+        try:
+            return self.sidecar.request(method, path, body, self._headers(request), timeout)
+        except PeerUnreachableError as error:
+            raise _away(error) from error
+
+    @staticmethod
+    def _headers(request: falcon.Request) -> dict[str, str]:
+        return {SESSION_HEADER: request_id(request), "Content-Type": falcon.MEDIA_JSON}
+
+    @staticmethod
+    def _pass_on(request: falcon.Request, response: falcon.Response, answer: BaseHTTPResponse) -> None:
+        response.status = answer.status
+        response.content_type = answer.headers.get("Content-Type", falcon.MEDIA_TEXT)
+        if "Retry-After" in answer.headers:
+            response.set_header("Retry-After", answer.headers["Retry-After"])
+        response.data = answer.data
+
+
+def _until_broken(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    try:
+        yield from chunks
+    except PeerUnreachableError as error:
+        # The headers are gone out long ago: the reader learns it from the text itself.
+        yield f"\ninterlink: the log broke off: {error}\n".encode()
+
+
+def _away(error: PeerUnreachableError) -> falcon.HTTPBadGateway:
+    return falcon.HTTPBadGateway(title="the sidecar is away", description=f"sidecar {error}")
+
+
+def _from_sidecar(answer: BaseHTTPResponse, message: Any) -> Any:
+    try:
+        return msgspec.json.decode(answer.data, type=message)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise falcon.HTTPBadGateway(title="the sidecar's answer is malformed", description=str(error)) from error
+
+
+def build_app(sidecar: HttpClient, tokens: TokenFile | None = None) -> App:
+    """Return the WSGI application of the InterLink API."""
+    app = new_app([BearerAuth(tokens)] if tokens else [])
+    api = InterLinkApi(sidecar)
+    app.add_route("/create", Route(api.create))
+    app.add_route("/delete", Route(api.delete))
+    app.add_route("/status", Route(api.status))
+    app.add_route("/changes", Route(api.changes))
+    app.add_route("/getLogs", Route(api.logs))
+    app.add_route("/pinglink", Route(api.ping))
+    app.add_route("/updateCache", Route(api.update_cache))
+    app.add_route("/healthz", Route(api.healthz))
+    return app

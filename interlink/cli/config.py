@@ -1,0 +1,60 @@
+"""``interlink config``: check a configuration file, or print the reference of every key."""
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from interlink.config import Config, load_config
+
+
+def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add ``config check`` and ``config reference``."""
+    parser = commands.add_parser("config", help="check the configuration, or list its keys")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    check = actions.add_parser("check", parents=[common], help="read the configuration and say what is wrong with it")
+    check.add_argument("file", nargs="?", type=Path, help="the file to check (default: the one that services read)")
+    check.set_defaults(run=run_check)
+    reference = actions.add_parser("reference", help="print every key with its default and meaning, as Markdown")
+    reference.set_defaults(run=run_reference)
+
+
+def run_check(options: argparse.Namespace) -> int:
+    """Read the file; a fault is raised as ConfigError."""
+    load_config(options.file or options.config)
+    print("the configuration is good")
+    return 0
+
+
+def run_reference(_options: argparse.Namespace) -> int:
+    """Print the reference."""
+    print(reference())
+    return 0
+
+
+def reference() -> str:
+    """Return docs/configuration.md's text, made from the model."""
+    lines = ["# Configuration: InterLinkConfig.yaml", "", "Made by `interlink config reference`; do not edit.", ""]
+    sections = dict.fromkeys(spec.metadata["section"] for spec in dataclasses.fields(Config))
+    for section in sections:
+        lines += [f"## {section}", "", "| Key | Environment | Default | Meaning |", "|---|---|---|---|"]
+        lines += [_row(spec) for spec in dataclasses.fields(Config) if spec.metadata["section"] == section]
+        lines.append("")
+    return "\n".join(lines).rstrip()
+
+
+def _row(spec: "dataclasses.Field[Any]") -> str:
+    default = spec.default if spec.default is not dataclasses.MISSING else spec.default_factory()  # type: ignore[misc]
+    environment = f"`{spec.metadata['env']}`" if spec.metadata["env"] else ""
+    return f"| `{spec.metadata['key']}` | {environment} | {_shown(default)} | {spec.metadata['doc']} |"
+
+
+def _shown(value: Any) -> str:
+    if value in (None, "", [], {}):
+        return ""
+    if isinstance(value, list):
+        return "; ".join(_shown(item) for item in value)
+    if dataclasses.is_dataclass(value):
+        pairs = [f"{spec.metadata['key']}: {getattr(value, spec.name)}" for spec in dataclasses.fields(value)]
+        return "`{" + ", ".join(pairs) + "}`"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"

@@ -1,0 +1,1 @@
+"""Sidecars: the plugins behind InterLink. ``app`` is the HTTP side that all share, ``backend`` what differs."""

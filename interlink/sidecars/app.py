@@ -1,0 +1,160 @@
+"""The Falcon app that every sidecar is: the plugin side of the InterLink protocol over one Backend.
+
+Served by ``interlink slurm`` and ``interlink mock``; driven by our InterLink API or the public Go one. Every route
+accepts any method, as the other plugins' do, because their clients send bodies with GET and DELETE.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+
+import falcon
+
+from interlink.http.app import App, Route, new_app, read_json, write_json
+from interlink.sidecars.backend import Backend, CursorExpired, Deleted, NotFound, NotStarted, Refused, Unavailable
+from interlink.wire.messages import LogRequest, RetrievedPodData
+from interlink.wire.pod import Pod
+
+#: DNS label (RFC 1123), as namespaces and containers are named.
+DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
+UID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
+ZERO_TIME = "0001-01-01T00:00:00Z"
+
+#: The longest that /changes waits, in seconds: below the idle time-outs of common proxies (60 s).
+LONGEST_WAIT = 50.0
+
+
+class SidecarApp:
+    """The routes of one sidecar."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+
+    def create(self, request: falcon.Request, response: falcon.Response) -> None:
+        """Start a pod."""
+        message = read_json(request, RetrievedPodData)
+        check_pod(message.pod)
+        write_json(response, self.backend.create(message))
+
+    def delete(self, request: falcon.Request, response: falcon.Response) -> None:
+        """End a pod."""
+        pod = read_json(request, Pod)
+        check_pod(pod)
+        self.backend.delete(pod)
+        response.text = "deletion noted"
+
+    def status(self, request: falcon.Request, response: falcon.Response) -> None:
+        """Answer the statuses of the pods in the body; for an empty list, the ping reply."""
+        pods = read_json(request, list[Pod] | None)
+        if not pods:
+            write_json(response, self.backend.ping())
+            return
+        for pod in pods:
+            check_pod(pod)
+        write_json(response, self.backend.statuses(pods))
+
+    def changes(self, request: falcon.Request, response: falcon.Response) -> None:
+        """Answer the statuses that changed since the cursor, once there are some."""
+        wait = request.get_param_as_float("wait", default=0.0, min_value=0.0)
+        write_json(response, self.backend.changes(request.get_param("after") or None, min(wait, LONGEST_WAIT)))
+
+    def logs(self, request: falcon.Request, response: falcon.Response) -> None:
+        """Stream a container's log."""
+        message = read_json(request, LogRequest)
+        check_log_request(message)
+        response.content_type = falcon.MEDIA_TEXT
+        response.stream = until_disconnected(self.backend.logs(message), request)
+
+
+def until_disconnected(chunks: Iterator[bytes], request: falcon.Request) -> Iterator[bytes]:
+    """Yield the chunks until the client is gone; an empty chunk is only a look at whether it is.
+
+    The first chunk is taken at once, so that an error of the source is still an HTTP status.
+    """
+    gone: Callable[[], bool] = request.env.get("waitress.client_disconnected", lambda: False)
+    first = next(chunks, b"")
+
+    def rest() -> Iterator[bytes]:
+        if first:
+            yield first
+        for chunk in chunks:
+            if gone():
+                return
+            if chunk:
+                yield chunk
+
+    return rest()
+
+
+def check_pod(pod: Pod) -> None:
+    """Refuse a pod whose names could not come from Kubernetes. Raises falcon.HTTPBadRequest."""
+    if not UID.fullmatch(pod.metadata.uid):
+        raise falcon.HTTPBadRequest(title="malformed pod", description="metadata.uid is no lower-case UUID")
+    if not DNS_LABEL.fullmatch(pod.metadata.namespace):
+        raise falcon.HTTPBadRequest(title="malformed pod", description="metadata.namespace is no DNS label")
+    if len(pod.metadata.name) > 253 or not all(DNS_LABEL.fullmatch(part) for part in pod.metadata.name.split(".")):
+        raise falcon.HTTPBadRequest(title="malformed pod", description="metadata.name is no DNS name")
+    names = [container.name for container in [*(pod.spec.initContainers or []), *pod.spec.containers]]
+    if not all(DNS_LABEL.fullmatch(name) for name in names) or len(set(names)) != len(names):
+        raise falcon.HTTPBadRequest(
+            title="malformed pod", description="spec.containers: names must be DNS labels, each once"
+        )
+
+
+def check_log_request(message: LogRequest) -> None:
+    """Refuse what the protocol says is refused with 400. Raises falcon.HTTPBadRequest."""
+    options = message.Opts
+    faults = {
+        "Namespace is no DNS label": not DNS_LABEL.fullmatch(message.Namespace),
+        "ContainerName is no DNS label": not DNS_LABEL.fullmatch(message.ContainerName),
+        "PodUID is no lower-case UUID": not UID.fullmatch(message.PodUID),
+        "Tail and Bytes are both set": bool(options.Tail and (options.Bytes or options.LimitBytes)),
+        "SinceSeconds and SinceTime are both set": bool(options.SinceSeconds and options.SinceTime != ZERO_TIME),
+    }
+    for fault, found in faults.items():
+        if found:
+            raise falcon.HTTPBadRequest(title="malformed log request", description=fault)
+
+
+def _refused(_request: falcon.Request, _response: falcon.Response, error: Exception, _params: object) -> None:
+    raise falcon.HTTPUnprocessableEntity(title="the site refuses the pod", description=str(error))
+
+
+def _unavailable(_request: falcon.Request, _response: falcon.Response, error: Exception, _params: object) -> None:
+    raise falcon.HTTPServiceUnavailable(title="the site does not answer", description=str(error), retry_after=5)
+
+
+def _deleted(_request: falcon.Request, _response: falcon.Response, error: Exception, _params: object) -> None:
+    raise falcon.HTTPConflict(title="the pod was deleted", description=str(error))
+
+
+def _not_found(_request: falcon.Request, _response: falcon.Response, error: Exception, _params: object) -> None:
+    raise falcon.HTTPNotFound(title="not found", description=str(error))
+
+
+def _not_started(_request: falcon.Request, _response: falcon.Response, error: Exception, _params: object) -> None:
+    raise falcon.HTTPBadRequest(title="not started", description=str(error))
+
+
+def _expired(_request: falcon.Request, _response: falcon.Response, error: Exception, _params: object) -> None:
+    raise falcon.HTTPGone(title="cursor expired", description=str(error))
+
+
+def build_app(backend: Backend) -> App:
+    """Return the WSGI application of one sidecar."""
+    app = new_app()
+    sidecar = SidecarApp(backend)
+    app.add_route("/create", Route(sidecar.create))
+    app.add_route("/delete", Route(sidecar.delete))
+    app.add_route("/status", Route(sidecar.status))
+    app.add_route("/changes", Route(sidecar.changes))
+    app.add_route("/getLogs", Route(sidecar.logs))
+    for error, handler in (
+        (Refused, _refused),
+        (Unavailable, _unavailable),
+        (Deleted, _deleted),
+        (NotFound, _not_found),
+        (NotStarted, _not_started),
+        (CursorExpired, _expired),
+    ):
+        app.add_error_handler(error, handler)
+    return app

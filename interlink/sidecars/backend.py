@@ -1,0 +1,72 @@
+"""What a sidecar does for a pod: the interface behind the one Falcon app that every sidecar is.
+
+Implemented by ``sidecars.slurm`` and by the in-memory ``sidecars.mock``; tests/unit/sidecars/contract.py runs the same
+tests against both. Every call is idempotent by the pod's UID and may come from several threads at once.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+from interlink.wire.messages import Changes, CreateReply, LogRequest, PingReply, PodStatus, RetrievedPodData
+from interlink.wire.pod import Pod
+
+
+class Refused(Exception):
+    """The site says no for good: the pod itself must change. Answered 422 with the site's own words."""
+
+
+class Unavailable(Exception):
+    """The site cannot say now (controller away, time-out): ask again later. Answered 503 with Retry-After."""
+
+
+class Deleted(Exception):
+    """The pod was deleted before its creation arrived; nothing is started. Answered 409."""
+
+
+class NotFound(Exception):
+    """No such pod, container or log here. Answered 404."""
+
+
+class NotStarted(Exception):
+    """The container has no log yet, because it has not started. Answered 400, as a kubelet does."""
+
+
+class CursorExpired(Exception):
+    """The cursor is of another run of this sidecar: the client takes everything anew. Answered 410."""
+
+
+class Backend(Protocol):
+    """One site behind a sidecar."""
+
+    def create(self, request: RetrievedPodData) -> CreateReply:
+        """Start the pod, once for all calls with its UID.
+
+        Raises Refused, Unavailable or Deleted.
+        """
+
+    def delete(self, pod: Pod) -> None:
+        """Ask for the pod's end, within ``deletionGracePeriodSeconds``; returns before it has ended.
+
+        A pod that is not known is remembered as deleted, so that a late create starts nothing. Raises Unavailable.
+        """
+
+    def statuses(self, pods: Iterable[Pod]) -> list[PodStatus]:
+        """Return one status for each of the pods that is known here; unknown ones are left out."""
+
+    def changes(self, after: str | None, wait: float) -> Changes:
+        """Return what changed after the cursor, waiting up to ``wait`` seconds for something to change.
+
+        ``after`` None answers at once with every status known. Raises CursorExpired.
+        """
+
+    def logs(self, request: LogRequest) -> Iterator[bytes]:
+        """Yield the container's log as it comes; an empty chunk says only that the source still lives.
+
+        Raises NotFound or NotStarted before the first chunk.
+        """
+
+    def ping(self) -> PingReply:
+        """Return the site's total capacity, taints and extensions. Raises Unavailable."""
+
+    def close(self) -> None:
+        """Stop background work; running jobs go on."""

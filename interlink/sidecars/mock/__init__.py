@@ -1,0 +1,1 @@
+"""The mock sidecar: every pod runs at once, in memory, without a site."""

@@ -1,0 +1,1 @@
+"""The InterLink protocol's messages: types and their JSON, no I/O."""

@@ -1,0 +1,158 @@
+"""The messages of the InterLink protocol and their JSON: what every part says to every other, and nothing else.
+
+Read by the virtual kubelet, the InterLink API and the sidecars; does no I/O. Go's empty slices arrive as ``null``,
+so every list that a peer may send is optional here. Unknown fields are ignored, as Kubernetes' own decoders do.
+"""
+
+from typing import Any
+
+import msgspec
+
+from interlink.wire.pod import Pod
+
+#: Capability names that a plugin and InterLink advertise in their ping reply (our extensions of the protocol).
+EXTENSION_CHANGES = "changes"
+
+#: Annotation by which a virtual kubelet tells a plugin whose pod it is: the UID of its cluster's kube-system namespace.
+CLUSTER_ANNOTATION = "interlink.io/cluster"
+
+
+class VolumeContents(msgspec.Struct, kw_only=True):
+    """The contents of one projected volume, as the virtual kubelet gathered them (a v1.ConfigMap by shape)."""
+
+    metadata: dict[str, Any] = {}
+    data: dict[str, str] | None = None
+    binaryData: dict[str, str] | None = None
+
+
+class PodCreateRequest(msgspec.Struct, kw_only=True):
+    """What the virtual kubelet posts to InterLink's ``/create``."""
+
+    pod: Pod
+    configmaps: list[dict[str, Any]] | None = None
+    secrets: list[dict[str, Any]] | None = None
+    projectedvolumesmaps: list[dict[str, Any]] | None = None
+    jobscriptURL: str = ""
+
+
+class RawPodCreateRequest(msgspec.Struct, kw_only=True):
+    """The same request with the pod kept as the bytes that came, for a part that only passes it on."""
+
+    pod: msgspec.Raw
+    configmaps: list[dict[str, Any]] | None = None
+    secrets: list[dict[str, Any]] | None = None
+    projectedvolumesmaps: list[dict[str, Any]] | None = None
+    jobscriptURL: str = ""
+
+
+class RetrievedContainer(msgspec.Struct, kw_only=True):
+    """One container's share of the gathered volumes; init containers come first in the list."""
+
+    name: str
+    configMaps: list[dict[str, Any]] | None = None
+    projectedvolumemaps: list[dict[str, Any]] | None = None
+    secrets: list[dict[str, Any]] | None = None
+    emptyDirs: list[str] | None = None
+
+
+class RetrievedPodData(msgspec.Struct, kw_only=True):
+    """What InterLink posts to a plugin's ``/create``: one object."""
+
+    pod: Pod
+    container: list[RetrievedContainer] | None = None
+    jobConfig: dict[str, Any] = {}
+    jobScript: str = ""
+
+
+class CreateReply(msgspec.Struct, kw_only=True):
+    """A plugin's answer to ``/create``: a single object, whose PodUID is the pod's own."""
+
+    PodUID: str
+    PodJID: str
+
+
+class PodStatus(msgspec.Struct, kw_only=True):
+    """One pod's status. ``containers`` and ``initContainers`` are v1.ContainerStatus objects, always all of them.
+
+    The fields after ``initContainers`` are ours: a peer that does not know them ignores them.
+    """
+
+    name: str
+    UID: str
+    namespace: str
+    JID: str = ""
+    containers: list[dict[str, Any]] = []
+    initContainers: list[dict[str, Any]] = []
+    #: Pod-level reason and sentence (v1.PodStatus.reason and .message), where the job's end has one.
+    reason: str = ""
+    message: str = ""
+    #: The virtual kubelet's cluster, as its CLUSTER_ANNOTATION said, and the node that the pod is bound to.
+    cluster: str = ""
+    node: str = ""
+    #: The compute node's address, once the job runs.
+    hostIP: str = ""
+    #: True once nothing of the pod runs or can start any more: only then may the pod object be removed.
+    ended: bool = False
+
+
+class Changes(msgspec.Struct, kw_only=True):
+    """The reply to ``GET /changes``: the statuses that changed after the cursor that was asked for."""
+
+    cursor: str
+    statuses: list[PodStatus]
+
+
+class LogOptions(msgspec.Struct, kw_only=True):
+    """v1.PodLogOptions in the protocol's spelling; 0 (or Go's zero time) stands for "not set"."""
+
+    Tail: int = 0
+    Bytes: int = 0
+    LimitBytes: int = 0
+    Timestamps: bool = False
+    Follow: bool = False
+    Previous: bool = False
+    SinceSeconds: int = 0
+    SinceTime: str = "0001-01-01T00:00:00Z"
+
+
+class LogRequest(msgspec.Struct, kw_only=True):
+    """What is posted to ``/getLogs``."""
+
+    Namespace: str
+    PodUID: str
+    PodName: str
+    ContainerName: str
+    Opts: LogOptions = msgspec.field(default_factory=LogOptions)
+
+
+class Accelerator(msgspec.Struct, kw_only=True):
+    """One extended resource of the site, as ``nvidia.com/gpu``."""
+
+    resourceType: str
+    available: str
+
+
+class Resources(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """The site's total capacity, as Kubernetes quantities."""
+
+    cpu: str | None = None
+    memory: str | None = None
+    pods: str | None = None
+    accelerators: list[Accelerator] | None = None
+
+
+class Taint(msgspec.Struct, kw_only=True):
+    """v1.Taint."""
+
+    key: str
+    effect: str
+    value: str = ""
+
+
+class PingReply(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A plugin's word about itself. Absent ``taints`` means unchanged, an empty list clears the plugin's own."""
+
+    status: str = "ok"
+    resources: Resources | None = None
+    taints: list[Taint] | None = None
+    extensions: list[str] | None = None

@@ -1,0 +1,99 @@
+"""The part of v1.Pod that the edge acts upon, typed; everything else of a pod is ignored when it is read.
+
+Field names are those of the Kubernetes API (core/v1). Lists and maps may be ``null``, as Go writes empty ones.
+"""
+
+from typing import Any
+
+import msgspec
+
+
+class ObjectMeta(msgspec.Struct, kw_only=True):
+    """v1.ObjectMeta."""
+
+    name: str
+    uid: str
+    namespace: str = "default"
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+    deletionTimestamp: str | None = None
+    deletionGracePeriodSeconds: int | None = None
+
+
+class EnvVar(msgspec.Struct, kw_only=True):
+    """v1.EnvVar with its value resolved: the virtual kubelet sends no references."""
+
+    name: str
+    value: str = ""
+
+
+class VolumeMount(msgspec.Struct, kw_only=True):
+    """v1.VolumeMount."""
+
+    name: str
+    mountPath: str
+    readOnly: bool = False
+    subPath: str = ""
+    subPathExpr: str = ""
+    mountPropagation: str | None = None
+
+
+class ResourceRequirements(msgspec.Struct, kw_only=True):
+    """v1.ResourceRequirements: quantities by resource name (a quantity may be written as a number)."""
+
+    limits: dict[str, str | int | float] | None = None
+    requests: dict[str, str | int | float] | None = None
+
+
+class Container(msgspec.Struct, kw_only=True):
+    """v1.Container."""
+
+    name: str
+    image: str = ""
+    imagePullPolicy: str = ""
+    command: list[str] | None = None
+    args: list[str] | None = None
+    workingDir: str = ""
+    env: list[EnvVar] | None = None
+    resources: ResourceRequirements = msgspec.field(default_factory=ResourceRequirements)
+    volumeMounts: list[VolumeMount] | None = None
+    restartPolicy: str | None = None
+    livenessProbe: dict[str, Any] | None = None
+    readinessProbe: dict[str, Any] | None = None
+    startupProbe: dict[str, Any] | None = None
+    lifecycle: dict[str, Any] | None = None
+    terminationMessagePath: str = "/dev/termination-log"
+
+
+class PodSpec(msgspec.Struct, kw_only=True):
+    """v1.PodSpec. A volume stays a plain object: its one key beside ``name`` says its type."""
+
+    containers: list[Container]
+    initContainers: list[Container] | None = None
+    volumes: list[dict[str, Any]] | None = None
+    restartPolicy: str = "Always"
+    nodeName: str = ""
+    nodeSelector: dict[str, str] | None = None
+    terminationGracePeriodSeconds: int | None = None
+    activeDeadlineSeconds: int | None = None
+    overhead: dict[str, str | int | float] | None = None
+
+
+class Pod(msgspec.Struct, kw_only=True):
+    """v1.Pod as far as a sidecar reads it."""
+
+    metadata: ObjectMeta
+    spec: PodSpec = msgspec.field(default_factory=lambda: PodSpec(containers=[]))
+
+    @property
+    def uid(self) -> str:
+        """The pod's UID, the key of everything."""
+        return self.metadata.uid
+
+    def annotation(self, key: str, default: str = "") -> str:
+        """Return the annotation's value, or ``default`` where there is none."""
+        return (self.metadata.annotations or {}).get(key, default)
+
+    def __str__(self) -> str:
+        """``namespace/name (uid)``, as every log line and error names a pod."""
+        return f"{self.metadata.namespace}/{self.metadata.name} ({self.metadata.uid})"
