@@ -14,8 +14,8 @@ from urllib3.response import BaseHTTPResponse
 from interlink.api.auth import BearerAuth, TokenFile
 from interlink.api.cache import StatusCache
 from interlink.api.translate import plugin_request
-from interlink.http.client import HttpClient, PeerUnreachableError
 from interlink.http.app import SESSION_HEADER, App, Route, decode, new_app, read_json, request_id, write_json
+from interlink.http.client import HttpClient, PeerUnreachableError
 from interlink.wire.messages import Changes, LogRequest, PodStatus, RawPodCreateRequest
 from interlink.wire.pod import Pod
 
@@ -37,7 +37,7 @@ class InterLinkApi:
         message = read_json(request, RawPodCreateRequest)
         pod = decode(message.pod, Pod)
         body = msgspec.json.encode(plugin_request(message, pod))
-        self._pass_on(request, response, self._ask(request, "POST", "/create", body))
+        self._pass_on(response, self._ask(request, "POST", "/create", body))
 
     def delete(self, request: falcon.Request, response: falcon.Response) -> None:
         """Pass a deletion on."""
@@ -46,18 +46,19 @@ class InterLinkApi:
         answer = self._ask(request, "POST", "/delete", body)
         if answer.status == 200:
             self.cache.forget(pod.uid)
-        self._pass_on(request, response, answer)
+        self._pass_on(response, answer)
 
     def status(self, request: falcon.Request, response: falcon.Response) -> None:
         """Answer the pods' statuses; an empty list asks for every status that went through here."""
         body = request.bounded_stream.read()
-        if not decode(body, list[Pod] | None):
+        pods: list[Pod] | None = decode(body, list[Pod] | None)
+        if not pods:
             write_json(response, self.cache.all() or None)
             return
         answer = self._ask(request, "GET", "/status", body)
         if answer.status == 200:
             self.cache.store(_from_sidecar(answer, list[PodStatus] | None) or [])
-        self._pass_on(request, response, answer)
+        self._pass_on(response, answer)
 
     def changes(self, request: falcon.Request, response: falcon.Response) -> None:
         """Pass the long poll on."""
@@ -65,7 +66,7 @@ class InterLinkApi:
         answer = self._ask(request, "GET", f"/changes{query}", None, timeout=60.0)
         if answer.status == 200:
             self.cache.store(_from_sidecar(answer, Changes).statuses)
-        self._pass_on(request, response, answer)
+        self._pass_on(response, answer)
 
     def logs(self, request: falcon.Request, response: falcon.Response) -> None:
         """Stream a container's log through."""
@@ -83,7 +84,7 @@ class InterLinkApi:
 
     def ping(self, request: falcon.Request, response: falcon.Response) -> None:
         """Answer what the plugin says of itself."""
-        self._pass_on(request, response, self._ask(request, "GET", "/status", b"[]"))
+        self._pass_on(response, self._ask(request, "GET", "/status", b"[]"))
 
     def update_cache(self, request: falcon.Request, response: falcon.Response) -> None:
         """Take a pod that the virtual kubelet knows; the plugin stays the one source of statuses."""
@@ -107,7 +108,7 @@ class InterLinkApi:
         return {SESSION_HEADER: request_id(request), "Content-Type": falcon.MEDIA_JSON}
 
     @staticmethod
-    def _pass_on(request: falcon.Request, response: falcon.Response, answer: BaseHTTPResponse) -> None:
+    def _pass_on(response: falcon.Response, answer: BaseHTTPResponse) -> None:
         response.status = answer.status
         response.content_type = answer.headers.get("Content-Type", falcon.MEDIA_TEXT)
         if "Retry-After" in answer.headers:

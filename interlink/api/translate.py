@@ -40,7 +40,7 @@ class PluginCreateRequest(msgspec.Struct, kw_only=True):
 
     pod: msgspec.Raw
     container: list[RetrievedContainer]
-    jobConfig: dict[str, Any] = msgspec.field(default_factory=lambda: JOB_CONFIG)
+    job_config: dict[str, Any] = msgspec.field(default_factory=lambda: JOB_CONFIG, name="jobConfig")
 
 
 def plugin_request(request: RawPodCreateRequest, pod: Pod) -> PluginCreateRequest:

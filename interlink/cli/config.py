@@ -44,7 +44,8 @@ def reference() -> str:
 
 
 def _row(spec: "dataclasses.Field[Any]") -> str:
-    default = spec.default if spec.default is not dataclasses.MISSING else spec.default_factory()  # type: ignore[misc]
+    factory = spec.default_factory
+    default = spec.default if factory is dataclasses.MISSING else factory()
     environment = f"`{spec.metadata['env']}`" if spec.metadata["env"] else ""
     return f"| `{spec.metadata['key']}` | {environment} | {_shown(default)} | {spec.metadata['doc']} |"
 

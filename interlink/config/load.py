@@ -123,10 +123,8 @@ def _convert_bool(value: Any, where: str) -> bool:
 
 def _convert_number(value: Any, hint: type[int] | type[float], where: str) -> int | float:
     try:
-        if isinstance(value, bool):
-            raise TypeError
-        number = hint(value)
-    except (TypeError, ValueError):
+        number = hint("true" if isinstance(value, bool) else value)
+    except (TypeError, ValueError, OverflowError):
         raise ConfigError(f"{where}: must be a number, not {value!r}") from None
     if number < 0:
         raise ConfigError(f"{where}: must not be negative, and is {value}")
@@ -147,4 +145,5 @@ def _hint(model: type, name: str) -> Any:
 
 
 def _kind(value: Any) -> str:
-    return {dict: "mapping", list: "list", str: "text"}.get(type(value), type(value).__name__)
+    names: dict[type, str] = {dict: "mapping", list: "list", str: "text"}
+    return names.get(type(value), type(value).__name__)

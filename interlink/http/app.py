@@ -7,6 +7,7 @@ its traceback goes to the log, never to the caller.
 import logging
 import uuid
 from collections.abc import Callable
+from types import UnionType
 from typing import Any, TypeAlias, TypeVar
 
 import falcon
@@ -20,17 +21,18 @@ Message = TypeVar("Message")
 App: TypeAlias = "falcon.App[falcon.Request, falcon.Response]"
 
 
-def read_json(request: falcon.Request, message: type[Message]) -> Message:
+def read_json(request: falcon.Request, message: type[Message] | UnionType) -> Message:
     """Return the request's body as the message. Raises falcon.HTTPBadRequest that says where the JSON is wrong."""
     return decode(request.bounded_stream.read(), message)
 
 
-def decode(body: bytes | msgspec.Raw, message: type[Message]) -> Message:
+def decode(body: bytes | msgspec.Raw, message: type[Message] | UnionType) -> Message:
     """Return the JSON as the message. Raises falcon.HTTPBadRequest that says where the JSON is wrong."""
     try:
-        return msgspec.json.decode(body, type=message)
+        decoded: Message = msgspec.json.decode(body, type=message)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise falcon.HTTPBadRequest(title="malformed request", description=str(error)) from error
+    return decoded
 
 
 class Route:
@@ -55,7 +57,7 @@ class RequestId:
         response.set_header(SESSION_HEADER, printable(request.context.id))
 
     def process_response(
-        self, request: falcon.Request, response: falcon.Response, resource: object, succeeded: bool
+        self, request: falcon.Request, response: falcon.Response, _resource: object, _succeeded: bool
     ) -> None:
         """Log how it went."""
         level = logging.DEBUG if response.status_code < 400 else logging.WARNING
@@ -72,7 +74,9 @@ def printable(text: str, limit: int = 100) -> str:
     return "".join(character if character.isprintable() else "?" for character in text[:limit])
 
 
-def on_unforeseen(request: falcon.Request, response: falcon.Response, error: Exception, params: dict[str, Any]) -> None:
+def on_unforeseen(
+    request: falcon.Request, _response: falcon.Response, error: Exception, _params: dict[str, Any]
+) -> None:
     """Answer 500 to what nobody foresaw, with the traceback in the log."""
     log.error("%s %s failed [%s]", request.method, request.path, request_id(request), exc_info=error)
     raise falcon.HTTPInternalServerError(
@@ -81,7 +85,7 @@ def on_unforeseen(request: falcon.Request, response: falcon.Response, error: Exc
     )
 
 
-def new_app(middleware: list[object] | None = None) -> App:
+def new_app(middleware: list[Any] | None = None) -> App:
     """Return a Falcon app with the request id, JSON errors and the handler of the unforeseen."""
     app = falcon.App(middleware=[RequestId(), *(middleware or [])])
     app.add_error_handler(Exception, on_unforeseen)

@@ -41,8 +41,6 @@ def serve(app: Any, address: Address, threads: int, on_stop: Callable[[], None])
         # One more than the pool's threads for keep-alive connections of clients that are idle between requests.
         connection_limit=threads * 4,
         max_request_body_size=MAX_REQUEST_BYTES,
-        # A log's chunk goes out when it is there, not when 18,000 bytes have come together.
-        send_bytes=1,
         # Lets a long answer notice that its client has gone (environ["waitress.client_disconnected"]).
         channel_request_lookahead=1,
         clear_untrusted_proxy_headers=True,

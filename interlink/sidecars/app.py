@@ -44,7 +44,7 @@ class SidecarApp:
 
     def status(self, request: falcon.Request, response: falcon.Response) -> None:
         """Answer the statuses of the pods in the body; for an empty list, the ping reply."""
-        pods = read_json(request, list[Pod] | None)
+        pods: list[Pod] | None = read_json(request, list[Pod] | None)
         if not pods:
             write_json(response, self.backend.ping())
             return

@@ -28,7 +28,16 @@ def up(bed: Bed, step: Step) -> None:
     """Build the image."""
     step.say(f"building {tag(bed)}")
     step.run(
-        [CLIENT, "build", "--force-rm", "--build-arg", f"BASE_IMAGE={images.tag(bed, 'base')}", "--tag", tag(bed), ROOT],
+        [
+            CLIENT,
+            "build",
+            "--force-rm",
+            "--build-arg",
+            f"BASE_IMAGE={images.tag(bed, 'base')}",
+            "--tag",
+            tag(bed),
+            ROOT,
+        ],
         env=bed.docker.environment,
     )
 

@@ -13,7 +13,7 @@ POD = "busyecho"
 
 
 def show(bed: Bed) -> None:
-    """Run the example's pod and print what kubectl and Slurm say of it. Raises TestbedError when it does not succeed."""
+    """Run the example's pod and print what kubectl and Slurm say of it; raises TestbedError if it does not succeed."""
     bed.kubectl("delete", "pod", POD, "--ignore-not-found", "--timeout=120s", timeout=150)
     print(f"\n$ kubectl apply -f {EXAMPLE.relative_to(ROOT)}")
     began = time.monotonic()

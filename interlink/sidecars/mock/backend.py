@@ -51,7 +51,7 @@ class MockBackend:
             if pod.uid not in self._pods:
                 self._pods[pod.uid] = pod
                 self._started[pod.uid] = _now()
-                self._journal.publish(self._status(pod, None))
+                self._journal.publish([self._status(pod, None)])
                 self._set_timer(pod)
         return CreateReply(PodUID=pod.uid, PodJID=f"mock-{pod.uid}")
 
@@ -66,11 +66,11 @@ class MockBackend:
     def statuses(self, pods: Iterable[Pod]) -> list[PodStatus]:
         """Return the statuses of the known ones."""
         wanted = {pod.uid for pod in pods}
-        return [status for status in self._journal.snapshot().statuses if status.UID in wanted]
+        return [status for status in self._journal.after(None, 0).statuses if status.UID in wanted]
 
     def changes(self, after: str | None, wait: float) -> Changes:
         """Return what changed."""
-        return self._journal.changes(after, wait)
+        return self._journal.after(after, wait)
 
     def logs(self, request: LogRequest) -> Iterator[bytes]:
         """Yield one line that says whose log this is."""
@@ -81,12 +81,11 @@ class MockBackend:
 
     def ping(self) -> PingReply:
         """Offer a site of some size."""
-        return PingReply(
-            resources=Resources(cpu="1000", memory="4Ti", pods="20000"), extensions=[EXTENSION_CHANGES]
-        )
+        return PingReply(resources=Resources(cpu="1000", memory="4Ti", pods="20000"), extensions=[EXTENSION_CHANGES])
 
     def close(self) -> None:
-        """Stop the timers."""
+        """Stop the timers and let the waiters go."""
+        self._journal.close()
         with self._lock:
             for timer in self._timers.values():
                 timer.cancel()
@@ -103,7 +102,7 @@ class MockBackend:
         with self._lock:
             pod = self._pods.get(uid)
             if pod is not None and uid in self._started:
-                self._journal.publish(self._status(pod, exit_code))
+                self._journal.publish([self._status(pod, exit_code)])
                 del self._started[uid]
 
     def _status(self, pod: Pod, exit_code: int | None) -> PodStatus:

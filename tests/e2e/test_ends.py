@@ -1,0 +1,96 @@
+"""How a pod ends before its containers do: deleted, cancelled, timed out, refused."""
+
+from tests.e2e.cluster import Cluster, container, terminated
+from tests.e2e.slurm import Slurm
+from tests.e2e.waiting import wait_for
+
+TRAP = "trap 'echo asked to end; exit 0' TERM; echo ready; while true; do sleep 0.1; done"
+
+
+def test_deletion_asks_the_container_waits_for_the_job_and_then_removes_the_object(
+    cluster: Cluster, slurm: Slurm
+) -> None:
+    uid = cluster.start("deleted", script=TRAP)["metadata"]["uid"]
+    wait_for("the container", lambda: "ready" in cluster.logs("deleted") if _running(cluster, "deleted") else False)
+    with cluster.follow("deleted") as reader:
+        cluster.kubectl("delete", "pod", "deleted", "--wait=false")
+        output, _ = reader.communicate(timeout=60)
+    assert "asked to end" in output
+    cluster.wait_gone("deleted")
+    assert slurm.living(uid) == {}
+
+
+def test_the_object_stays_while_the_job_ignores_its_end_and_grace_is_what_the_pod_says(
+    cluster: Cluster, slurm: Slurm
+) -> None:
+    uid = cluster.start("stubborn", script="trap '' TERM; echo ready; while true; do sleep 0.1; done",
+                        terminationGracePeriodSeconds=8)["metadata"]["uid"]  # fmt: skip
+    wait_for("the container", lambda: "ready" in cluster.logs("stubborn") if _running(cluster, "stubborn") else False)
+    cluster.kubectl("delete", "pod", "stubborn", "--wait=false")
+    wait_for("the deletion mark", lambda: cluster.pod("stubborn")["metadata"].get("deletionTimestamp"))
+    assert slurm.living(uid)
+    cluster.wait_gone("stubborn", within=60)
+    assert slurm.living(uid) == {}
+
+
+def test_a_pending_pod_is_deleted_with_its_job(cluster: Cluster, slurm: Slurm) -> None:
+    everything = {"requests": {"cpu": "30", "memory": "64Mi"}}
+    first = cluster.start("first", containers=[container("sleep 300", resources=everything)])["metadata"]["uid"]
+    cluster.wait_phase("first", "Running")
+    # Scheduled by hand: the scheduler itself would see that the node is full.
+    second = cluster.start(
+        "second", nodeName="interlink", containers=[container("true", resources={"requests": {"cpu": "16"}})]
+    )["metadata"]["uid"]
+    wait_for("the second job", lambda: slurm.jobs(second))
+
+    def message() -> str:
+        statuses = cluster.pod("second").get("status", {}).get("containerStatuses") or [{}]
+        return str(statuses[0].get("state", {}).get("waiting", {}).get("message", ""))
+
+    wait_for("a sentence that says what the pod waits for", message, lambda text: "job" in text.lower())
+    for name in ("second", "first"):
+        cluster.kubectl("delete", "pod", name, "--wait=false", "--grace-period=2")
+        cluster.wait_gone(name)
+    assert (slurm.living(first), slurm.living(second)) == ({}, {})
+
+
+def test_a_cancelled_job_says_so(cluster: Cluster, slurm: Slurm) -> None:
+    uid = cluster.start("cancelled", script="sleep 300")["metadata"]["uid"]
+    cluster.wait_phase("cancelled", "Running")
+    slurm.cancel(uid)
+    pod = cluster.wait_phase("cancelled", "Failed")
+    assert "cancelled" in pod["status"]["message"].lower()
+    assert terminated(pod)["exitCode"] != 0
+
+
+def test_a_job_that_reached_its_time_limit_says_so(cluster: Cluster) -> None:
+    cluster.start("late", script="sleep 300", activeDeadlineSeconds=5)
+    pod = cluster.wait_phase("late", "Failed", within=120)
+    assert pod["status"]["reason"] == "DeadlineExceeded"
+    assert pod["status"]["message"]
+
+
+def test_slurms_own_time_limit_says_so(cluster: Cluster, slurm: Slurm) -> None:
+    uid = cluster.start("limited", script="sleep 300")["metadata"]["uid"]
+    cluster.wait_phase("limited", "Running")
+    (job,) = slurm.jobs(uid)
+    # The administrator shortens the job: Slurm, not the runner, ends it (limits count in minutes).
+    slurm.bed.site(["scontrol", "update", f"JobId={job}", "TimeLimit=1"])
+    pod = cluster.wait_phase("limited", "Failed", within=180)
+    assert "time limit" in pod["status"]["message"]
+
+
+def test_a_pod_that_slurm_refuses_shows_slurms_own_words(cluster: Cluster, slurm: Slurm) -> None:
+    cluster.start("huge", nodeName="interlink",
+                  containers=[container("true", resources={"requests": {"memory": "10Ti"}})])  # fmt: skip
+    pod = cluster.wait_phase("huge", "Failed")
+    words = "Requested node configuration is not available"
+    assert words in pod["status"]["message"]
+    events = wait_for("the event", lambda: [e for e in cluster.events("huge") if e["reason"] == "FailedCreate"])
+    assert events[0]["type"] == "Warning"
+    assert words in events[0]["message"]
+    assert slurm.jobs(pod["metadata"]["uid"]) == {}
+
+
+def _running(cluster: Cluster, name: str) -> bool:
+    return bool(cluster.pod(name).get("status", {}).get("phase") == "Running")

@@ -1,0 +1,44 @@
+"""kubectl logs against a pod that is a Slurm job."""
+
+import time
+
+import pytest
+
+from tests.e2e.cluster import Cluster
+from tests.testbed.errors import CommandFailed
+
+
+def test_a_followed_log_comes_line_by_line_and_ends_with_the_container(cluster: Cluster) -> None:
+    cluster.start("talker", script="for i in 1 2 3 4; do echo line $i; sleep 1; done")
+    cluster.wait_phase("talker", "Running", "Succeeded")
+    with cluster.follow("talker") as reader:
+        assert reader.stdout is not None
+        arrivals = {line.strip(): time.monotonic() for line in reader.stdout}
+        assert reader.wait(timeout=30) == 0
+    assert list(arrivals) == ["line 1", "line 2", "line 3", "line 4"]
+    assert arrivals["line 4"] - arrivals["line 3"] > 0.5, "the lines came all at once"
+
+
+def test_tail_timestamps_and_bytes_are_honoured(cluster: Cluster) -> None:
+    cluster.start("lines", script="for i in 1 2 3 4 5; do echo line $i; done; echo oops >&2")
+    cluster.wait_phase("lines", "Succeeded")
+    assert cluster.logs("lines", "--tail=2") == "line 5\noops\n"
+    assert cluster.logs("lines", "--tail=0") == ""
+    assert cluster.logs("lines", "--limit-bytes=6") == "line 1"
+    stamp, text = cluster.logs("lines", "--tail=1", "--timestamps").split(" ", 1)
+    assert text == "oops\n"
+    assert stamp.startswith("20")
+    assert stamp.endswith("Z")
+
+
+def test_a_log_without_a_newline_at_its_end_is_complete(cluster: Cluster) -> None:
+    cluster.start("partial", script="printf 'no newline'")
+    cluster.wait_phase("partial", "Succeeded")
+    assert cluster.logs("partial") == "no newline"
+
+
+def test_an_unknown_container_is_refused_in_words(cluster: Cluster) -> None:
+    cluster.start("known", script="true")
+    cluster.wait_phase("known", "Succeeded")
+    with pytest.raises(CommandFailed, match="container nobody is not valid for pod known"):
+        cluster.logs("known", "-c", "nobody")
