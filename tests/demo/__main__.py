@@ -6,11 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 
 from tests.demo import constraints, parts, show
+from tests.testbed import lifecycle
 from tests.testbed.bed import Bed
 from tests.testbed.errors import TestbedError
-from tests.testbed.graph import Graph
-from tests.testbed.lifecycle import locked
-from tests.testbed.parts import PARTS
 
 
 def up(bed: Bed) -> None:
@@ -24,14 +22,12 @@ def up(bed: Bed) -> None:
 
 def deploy(bed: Bed) -> None:
     """Bring the test bed up and the project upon it."""
-    with locked(bed):
-        Graph(bed, [*PARTS, *parts.PROJECT]).up()
+    lifecycle.up(bed, beyond=parts.PROJECT)
 
 
 def venv(bed: Bed) -> None:
     """Make the virtual environment only."""
-    bed.paths.make()
-    Graph(bed, [parts.TOOLS]).up()
+    lifecycle.up(bed, ["tools"], beyond=[parts.TOOLS])
 
 
 COMMANDS: dict[str, tuple[Callable[[Bed], None], str]] = {

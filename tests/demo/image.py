@@ -2,10 +2,10 @@
 
 from tests.demo.project import CONSTRAINTS, ROOT
 from tests.demo.wheel import wheel
-from tests.testbed import images
+from tests.testbed import cluster, images
 from tests.testbed.bed import Bed
 from tests.testbed.docker import CLIENT
-from tests.testbed.errors import Unhealthy
+from tests.testbed.errors import UnhealthyError
 from tests.testbed.fingerprint import fingerprint
 from tests.testbed.part import Step
 
@@ -17,10 +17,10 @@ def tag(bed: Bed) -> str:
 
 
 def health(bed: Bed) -> str:
-    """Say which image there is; raises Unhealthy if there is none of this wheel."""
+    """Say which image there is; raises UnhealthyError if there is none of this wheel."""
     image = bed.docker.inspect("image", tag(bed))
     if image is None:
-        raise Unhealthy(f"no image {tag(bed)}")
+        raise UnhealthyError(f"no image {tag(bed)}")
     return f"{tag(bed)}, {int(image['Size']) // 1_000_000} MB"
 
 
@@ -43,9 +43,10 @@ def up(bed: Bed, step: Step) -> None:
 
 
 def health_in_cluster(bed: Bed) -> str:
-    """Say that the cluster's node has the image; raises Unhealthy if not."""
-    if not bed.has_image(tag(bed)):
-        raise Unhealthy(f"the cluster has no image {tag(bed)}")
+    """Say that the cluster's node has the image; raises UnhealthyError if not."""
+    image = bed.docker.inspect("image", tag(bed))
+    if image is None or not cluster.has_image(bed, tag(bed), image["Id"]):
+        raise UnhealthyError(f"the cluster has no image {tag(bed)}")
     return tag(bed)
 
 

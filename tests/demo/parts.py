@@ -8,13 +8,13 @@ TOOLS = Part("tools", "the development tools in .venv", (), tools.up, tools.heal
 PROJECT = (
     TOOLS,
     Part("wheel", "the project's wheel", ("tools",), wheel.up, wheel.health),
-    Part("vk-image", "the virtual kubelet's image", ("wheel", "base-image"), image.up, image.health),
+    Part("vk-image", "the virtual kubelet's image", ("wheel", "image-base"), image.up, image.health),
     Part(
         "vk-image-in-cluster", "the image, in the cluster", ("vk-image", "cluster"),
         image.up_in_cluster, image.health_in_cluster,
     ),
     Part(
-        "site.yml", "ansible-playbook site.yml", ("vk-image-in-cluster", "site", "registry"),
+        "site.yml", "ansible-playbook site.yml", ("vk-image-in-cluster", "apptainer", "inventory"),
         playbook.up, playbook.health,
     ),
 )  # fmt: skip

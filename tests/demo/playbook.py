@@ -5,7 +5,7 @@ import json
 from tests.demo.image import tag
 from tests.demo.project import ROOT, SITE_PLAYBOOK, VENV, playbook_key
 from tests.testbed.bed import Bed
-from tests.testbed.errors import TestbedError, Unhealthy
+from tests.testbed.errors import TestbedError, UnhealthyError
 from tests.testbed.part import Step
 
 NODE = "interlink"
@@ -28,17 +28,17 @@ def environment() -> dict[str, str]:
 
 
 def health(bed: Bed) -> str:
-    """Say that what this tree deploys is deployed and lives; raises Unhealthy with what is not so."""
+    """Say that what this tree deploys is deployed and lives; raises UnhealthyError with what is not so."""
     stamp = bed.paths.run / "deployed"
     if not stamp.exists() or stamp.read_text() != _key(bed):
-        raise Unhealthy("this tree has not been deployed to this bed")
+        raise UnhealthyError("this tree has not been deployed to this bed")
     try:
         bed.site(["curl", "--silent", "--fail", "--max-time", "5", "http://127.0.0.1:3000/healthz"])
         ready = bed.kubectl("get", "node", NODE, "-o", 'jsonpath={.status.conditions[?(@.type=="Ready")].status}')
     except TestbedError as error:
-        raise Unhealthy(str(error)) from error
+        raise UnhealthyError(str(error)) from error
     if ready != "True":
-        raise Unhealthy(f"node {NODE} is not Ready")
+        raise UnhealthyError(f"node {NODE} is not Ready")
     return f"node {NODE} is Ready"
 
 

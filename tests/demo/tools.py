@@ -7,7 +7,7 @@ import sys
 from tests.demo.project import CONSTRAINTS, ROOT, VENV, tools_key
 from tests.testbed import machine
 from tests.testbed.bed import Bed
-from tests.testbed.errors import Unhealthy
+from tests.testbed.errors import UnhealthyError
 from tests.testbed.part import Step
 
 STAMP = VENV / "installed"
@@ -16,9 +16,9 @@ PIP = "pip>=25.1"
 
 
 def health(_bed: Bed) -> str:
-    """Say that the environment is as pyproject.toml and constraints.txt want it; raises Unhealthy."""
+    """Say that the environment is as pyproject.toml and constraints.txt want it; raises UnhealthyError."""
     if not STAMP.exists() or STAMP.read_text() != tools_key():
-        raise Unhealthy("pyproject.toml or constraints.txt has changed, or nothing is installed yet")
+        raise UnhealthyError("pyproject.toml or constraints.txt has changed, or nothing is installed yet")
     return str(VENV.relative_to(ROOT))
 
 

@@ -4,24 +4,24 @@ from pathlib import Path
 
 from tests.demo.project import DIST, ROOT, VENV, wheel_key
 from tests.testbed.bed import Bed
-from tests.testbed.errors import Unhealthy
+from tests.testbed.errors import UnhealthyError
 from tests.testbed.part import Step
 
 STAMP = DIST / ".fingerprint"
 
 
 def wheel() -> Path:
-    """Return the wheel's path; raises Unhealthy if there is none."""
+    """Return the wheel's path; raises UnhealthyError if there is none."""
     found = sorted(DIST.glob("interlink_edge-*.whl"))
     if not found:
-        raise Unhealthy("no wheel yet")
+        raise UnhealthyError("no wheel yet")
     return found[-1]
 
 
 def health(_bed: Bed) -> str:
-    """Say which wheel there is; raises Unhealthy if it was made from other sources."""
+    """Say which wheel there is; raises UnhealthyError if it was made from other sources."""
     if not STAMP.exists() or STAMP.read_text() != wheel_key():
-        raise Unhealthy("the sources are newer than the wheel")
+        raise UnhealthyError("the sources are newer than the wheel")
     return wheel().name
 
 

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from tests.e2e.cluster import Cluster
-from tests.testbed.errors import CommandFailed
+from tests.testbed.errors import CommandError
 
 
 def test_a_followed_log_comes_line_by_line_and_ends_with_the_container(cluster: Cluster) -> None:
@@ -40,5 +40,5 @@ def test_a_log_without_a_newline_at_its_end_is_complete(cluster: Cluster) -> Non
 def test_an_unknown_container_is_refused_in_words(cluster: Cluster) -> None:
     cluster.start("known", script="true")
     cluster.wait_phase("known", "Succeeded")
-    with pytest.raises(CommandFailed, match="container nobody is not valid for pod known"):
+    with pytest.raises(CommandError, match="container nobody is not valid for pod known"):
         cluster.logs("known", "-c", "nobody")

@@ -79,7 +79,9 @@ def test_each_condition_of_the_site_has_its_status_and_keeps_its_words(
     assert (status == 503) == ("Retry-After" in answer.headers)
 
 
-def test_a_log_that_has_not_begun_is_an_error_and_not_an_empty_log(client: falcon.testing.TestClient, site: Site) -> None:
+def test_a_log_that_has_not_begun_is_an_error_and_not_an_empty_log(
+    client: falcon.testing.TestClient, site: Site
+) -> None:
     site.failure = NotStarted('container "first" in pod "p" is waiting to start')
     answer = post(client, "/getLogs", LOG_REQUEST, "GET")
     assert answer.status_code == 400

@@ -1,0 +1,36 @@
+"""What Slurm knows of one job, in one shape for every Slurm driver; filled by them, read by ``status``."""
+
+from dataclasses import dataclass
+
+from interlink.core.job_states import JobPhase, job_phase
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobFacts:
+    """One job as slurmctld or slurmdbd tells it; what is not known stays None or empty."""
+
+    job_id: int
+    #: The pod's UID, from the job's comment.
+    uid: str
+    #: Whole words, as ``job_states.parse_state`` returns them.
+    state: str
+    flags: frozenset[str] = frozenset()
+    #: Slurm's reason word for a pending or ended job.
+    reason: str = ""
+    #: Epoch seconds. ``end_time`` is the true end: None while the job lives, though Slurm then gives an expected one.
+    submit_time: float | None = None
+    start_time: float | None = None
+    end_time: float | None = None
+    time_limit_minutes: int | None = None
+    nodes: str = ""
+    #: User id of whoever cancelled the job.
+    cancelled_by: int | None = None
+    #: How often Slurm has requeued the job.
+    restart_count: int = 0
+    #: The batch script's exit status; shown in a sentence, never taken for a container's.
+    exit_code: int | None = None
+
+    @property
+    def phase(self) -> JobPhase:
+        """Whether the job waits, runs, is being cleared away, or is over."""
+        return job_phase(self.state, self.flags)

@@ -1,0 +1,180 @@
+"""The Slurm sidecar behind the Falcon app: puts the parts together and owns their threads.
+
+Constructed and started by ``interlink slurm``. Three threads of its own: Slurm (polls, signals), spool, housekeeping;
+so a controller that hangs delays no report, and a slow file system no poll.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from importlib import resources
+
+from interlink.config import Config
+from interlink.core.pod_plan import PlanSettings
+from interlink.sidecars.backend import NotFound, Unavailable
+from interlink.sidecars.changes import ChangeJournal
+from interlink.sidecars.slurm.driver import Capacity, SlurmDriver, SlurmRefused, SlurmUnavailable
+from interlink.sidecars.slurm.drivers.pyslurm_process import PyslurmDriver
+from interlink.sidecars.slurm.folders import JobFolders, is_uid
+from interlink.sidecars.slurm.housekeeping import Housekeeping
+from interlink.sidecars.slurm.lifecycle import Lifecycle
+from interlink.sidecars.slurm.logs import Logs
+from interlink.sidecars.slurm.pods import PodTable
+from interlink.sidecars.slurm.reconcile import Reconciler
+from interlink.sidecars.slurm.recover import recover
+from interlink.sidecars.slurm.site import Site
+from interlink.sidecars.slurm.spool import Spool
+from interlink.sidecars.slurm.store import Store
+from interlink.sidecars.slurm.submit import JobSettings, Submitter
+from interlink.sidecars.slurm.worker import Worker
+from interlink.wire.messages import (
+    EXTENSION_CHANGES,
+    Changes,
+    CreateReply,
+    LogRequest,
+    PingReply,
+    PodStatus,
+    Resources,
+    RetrievedPodData,
+)
+from interlink.wire.pod import Pod
+
+log = logging.getLogger(__name__)
+_SPOOL_SECONDS, _SLURM_SECONDS, _HOUSEKEEPING_SECONDS = 0.2, 0.2, 60.0
+#: With no living pod Slurm is asked this much less often.
+_IDLE_FACTOR = 5
+_CAPACITY_SECONDS = 10.0
+#: So long a deleted pod's end stays in a full answer of /changes.
+_DELETED_FOR = 600.0
+
+
+class SlurmBackend:
+    """``Backend`` of a Slurm site. The constructor opens the store and finds the site's pods again."""
+
+    def __init__(self, config: Config, driver: SlurmDriver | None = None) -> None:
+        """Raises StoreError and OSError; ``driver`` is for tests."""
+        self._config = config
+        self._folders = JobFolders(config.data_root_folder)
+        self._folders.prepare()
+        runner = self._folders.install_runner(runner_source())
+        self._driver: SlurmDriver = driver or PyslurmDriver(config.slurm_call_timeout)
+        self._store = Store(config.state_folder)
+        self._journal = ChangeJournal(lambda: self._table.all_statuses(_DELETED_FOR))
+        self._table = PodTable(self._store, self._journal)
+        recover(self._table, self._folders)
+        self._site = Site(self._driver)
+        self._reconciler = Reconciler(self._table, self._folders, self._driver, self._site)
+        self._lifecycle = Lifecycle(self._table, self._driver, self._site, self._wake)
+        self._submitter = Submitter(
+            job_settings(config, str(runner), self._folders), self._folders, self._table, self._driver, self._site
+        )
+        self._logs = Logs(self._table, self._folders)
+        self._last_poll = -float("inf")
+        self._capacity: tuple[float, Capacity] | None = None
+        self._capacity_lock = threading.Lock()
+        spool, housekeeping = Spool(self._folders, self._table), Housekeeping(self._table, self._folders)
+        self._slurm_worker = Worker("slurm", self._slurm_step, _SLURM_SECONDS)
+        self._workers = (
+            self._slurm_worker,
+            Worker("spool", spool.tick, _SPOOL_SECONDS),
+            Worker("housekeeping", housekeeping.tick, _HOUSEKEEPING_SECONDS),
+        )
+
+    def start(self) -> None:
+        """Begin background work."""
+        for worker in self._workers:
+            worker.start()
+
+    def create(self, request: RetrievedPodData) -> CreateReply:
+        """See Backend."""
+        return self._submitter.create(request)
+
+    def delete(self, pod: Pod) -> None:
+        """See Backend."""
+        if not is_uid(pod.uid):
+            return  # such a pod was never created here
+        self._lifecycle.delete(pod)
+
+    def statuses(self, pods: Iterable[Pod]) -> list[PodStatus]:
+        """See Backend."""
+        found = (self._table.status(pod.uid) for pod in pods)
+        return [status for status in found if status is not None]
+
+    def changes(self, after: str | None, wait: float) -> Changes:
+        """See Backend."""
+        return self._journal.after(after, wait)
+
+    def logs(self, request: LogRequest) -> Iterator[bytes]:
+        """See Backend."""
+        if not is_uid(request.PodUID):
+            raise NotFound(f"no pod {request.PodUID[:80]!r} here")
+        return self._logs.read(request)
+
+    def ping(self) -> PingReply:
+        """See Backend."""
+        capacity = self._total()
+        return PingReply(
+            resources=Resources(
+                cpu=str(capacity.cpus), memory=f"{capacity.memory_mib}Mi", pods=str(self._config.max_pods)
+            ),
+            extensions=[EXTENSION_CHANGES],
+        )
+
+    def close(self) -> None:
+        """See Backend."""
+        self._journal.close()
+        self._driver.close()
+        for worker in self._workers:
+            worker.stop()
+        self._store.close()
+
+    def _total(self) -> Capacity:
+        """Return the partition's capacity, asked for every few seconds at most. Raises Unavailable."""
+        with self._capacity_lock:
+            now = time.monotonic()
+            if self._site.outage:
+                raise Unavailable(f"Slurm does not answer: {self._site.outage}")
+            if self._capacity is None or now - self._capacity[0] > _CAPACITY_SECONDS:
+                try:
+                    self._capacity = (now, self._driver.totals(self._config.slurm_partition))
+                except (SlurmRefused, SlurmUnavailable) as error:
+                    raise Unavailable(f"Slurm: {error}") from error
+            return self._capacity[1]
+
+    def _slurm_step(self) -> None:
+        """Poll when it is time, then end what is to be ended."""
+        interval = self._config.slurm_poll_seconds * (1 if self._table.living else _IDLE_FACTOR)
+        if time.monotonic() - self._last_poll >= interval:
+            self._reconciler.poll()
+            self._last_poll = time.monotonic()
+        self._lifecycle.act()
+
+    def _wake(self) -> None:
+        self._slurm_worker.wake()
+
+
+def runner_source() -> bytes:
+    """Return the pod runner as this release carries it."""
+    return resources.files("interlink.runner").joinpath("pod_runner.py").read_bytes()
+
+
+def job_settings(config: Config, runner: str, folders: JobFolders) -> JobSettings:
+    """Return what every job gets of the configuration."""
+    return JobSettings(
+        python=config.python_path,
+        runner=runner,
+        partition=config.slurm_partition,
+        account=config.slurm_account,
+        command_prefix=config.command_prefix,
+        default_cpu=config.default_cpu,
+        default_memory=config.default_memory,
+        environment=config.job_environment,
+        plan=PlanSettings(
+            image_prefix=config.image_prefix,
+            apptainer=config.singularity_path,
+            apptainer_options=tuple(config.singularity_default_options),
+            image_cache=str(folders.images),
+            allow_host_runtime=config.allow_host_runtime,
+        ),
+    )

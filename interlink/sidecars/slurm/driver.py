@@ -1,0 +1,81 @@
+"""The one interface to Slurm, its request types and its two errors; no I/O.
+
+Implemented by ``drivers.pyslurm_process`` and by ``fake``, and held to one contract by
+tests/unit/sidecars/slurm/driver_contract.py. Called by ``submit`` (one RPC per pod, which cannot be had for less) and
+by the reconciler (one RPC for all pods). Invariant: an error says what to do next, by its type, in Slurm's own words.
+"""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+import msgspec
+
+from interlink.core.job_facts import JobFacts
+
+
+class SlurmRefused(Exception):
+    """Slurm answered, and says no: asking the same again is in vain. Nothing was submitted."""
+
+
+class SlurmUnavailable(Exception):
+    """Slurm gave no usable answer (away, hung, busy, a limit of the moment).
+
+    What was asked may have been done all the same: a submit is looked up by its comment before it is repeated.
+    """
+
+
+class JobRequest(msgspec.Struct, kw_only=True, frozen=True):
+    """One batch job as we submit it. ``comment`` is the pod's UID; ``environment`` is all that the job gets."""
+
+    name: str
+    comment: str
+    script: str
+    working_directory: str
+    output: str
+    cpus: int
+    memory_mib: int
+    environment: dict[str, str]
+    #: None leaves the partition's own limit.
+    time_limit_minutes: int | None = None
+    #: Empty leaves the site's default.
+    partition: str = ""
+    account: str = ""
+
+
+class Capacity(msgspec.Struct, kw_only=True, frozen=True):
+    """What a partition has in all, whatever of it is free."""
+
+    cpus: int
+    memory_mib: int
+    nodes: int
+
+
+class SlurmDriver(Protocol):
+    """Slurm as the sidecar sees it. Thread-safe; every call ends within the driver's deadline.
+
+    Every call raises SlurmUnavailable; those that say so also SlurmRefused.
+    """
+
+    def submit(self, request: JobRequest) -> int:
+        """Submit the job and return its id. Raises SlurmRefused, and then there is no job."""
+
+    def jobs(self) -> dict[int, JobFacts]:
+        """Return every job of our own user that slurmctld remembers, by job id: one RPC."""
+
+    def history(self, job_ids: Iterable[int]) -> dict[int, JobFacts]:
+        """Return what accounting knows of the jobs that slurmctld has forgotten; empty on a site without it."""
+
+    def signal(self, job_id: int, name: str) -> bool:
+        """Send the signal (``TERM``, ``KILL``) to the job's batch step; False where there is none to send it to yet.
+
+        A job that has ended, or that is not known, is no error: there is nothing left to signal.
+        """
+
+    def cancel(self, job_id: int) -> None:
+        """End the job for good, whatever its state. A job that has ended, or that is not known, is no error."""
+
+    def totals(self, partition: str) -> Capacity:
+        """Return the partition's total capacity; "" is the site's default one. Raises SlurmRefused for no such one."""
+
+    def close(self) -> None:
+        """Let go of every process and file behind the driver."""

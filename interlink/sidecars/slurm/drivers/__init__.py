@@ -1,0 +1,1 @@
+"""The real ways to Slurm behind ``driver.SlurmDriver``; the fake one is ``slurm.fake``."""

@@ -1,0 +1,115 @@
+"""What the sidecar and its pyslurm child say to each other: length-prefixed JSON over two pipes.
+
+Shared by ``pyslurm_process`` (parent) and ``pyslurm_child``. One call, one answer, in order; the number of a call comes
+back in its answer.
+"""
+
+import struct
+from typing import BinaryIO
+
+import msgspec
+
+from interlink.core.job_facts import JobFacts
+from interlink.sidecars.slurm.driver import Capacity, JobRequest
+
+_LENGTH = struct.Struct(">I")
+
+
+class Submit(msgspec.Struct, tag="submit"):
+    """Submit a job; answered by JobId."""
+
+    request: JobRequest
+
+
+class ListJobs(msgspec.Struct, tag="jobs"):
+    """Every job of our user; answered by JobList."""
+
+
+class History(msgspec.Struct, tag="history"):
+    """Accounting's word on these jobs; answered by JobList."""
+
+    job_ids: list[int]
+
+
+class Signal(msgspec.Struct, tag="signal"):
+    """Signal the batch step; answered by Done."""
+
+    job_id: int
+    name: str
+
+
+class Cancel(msgspec.Struct, tag="cancel"):
+    """End the job; answered by Done."""
+
+    job_id: int
+
+
+class Totals(msgspec.Struct, tag="totals"):
+    """A partition's capacity; answered by Partition."""
+
+    partition: str
+
+
+class JobId(msgspec.Struct, tag="jobId"):
+    """The id of the job that was submitted."""
+
+    job_id: int
+
+
+class JobList(msgspec.Struct, tag="jobList"):
+    """Jobs, in no order."""
+
+    jobs: list[JobFacts]
+
+
+class Done(msgspec.Struct, tag="done"):
+    """Done; ``delivered`` False where a signal found no batch step."""
+
+    delivered: bool = True
+
+
+class Partition(msgspec.Struct, tag="partition"):
+    """A partition's capacity."""
+
+    capacity: Capacity
+
+
+class Failure(msgspec.Struct, tag="failure"):
+    """Slurm's own words. ``refused`` tells the two errors of a driver apart."""
+
+    words: str
+    refused: bool
+
+
+Call = Submit | ListJobs | History | Signal | Cancel | Totals
+Answer = JobId | JobList | Done | Partition | Failure
+
+
+class CallFrame(msgspec.Struct):
+    """A call with its number."""
+
+    number: int
+    call: Call
+
+
+class AnswerFrame(msgspec.Struct):
+    """The answer to the call of the same number."""
+
+    number: int
+    answer: Answer
+
+
+def pack(frame: CallFrame | AnswerFrame) -> bytes:
+    """Return the frame's bytes on the pipe."""
+    body = msgspec.json.encode(frame)
+    return _LENGTH.pack(len(body)) + body
+
+
+def read_frame(source: BinaryIO) -> bytes | None:
+    """Return the next frame's JSON from a buffered pipe, None at its end."""
+    head = source.read(_LENGTH.size)
+    if len(head) < _LENGTH.size:
+        return None
+    (length,) = _LENGTH.unpack(head)
+    body = source.read(length)
+    return body if len(body) == length else None

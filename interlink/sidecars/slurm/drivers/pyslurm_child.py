@@ -1,0 +1,156 @@
+"""The child process that owns pyslurm: reads calls from stdin, answers on stdout, dies with its parent.
+
+Started by ``child_process`` as ``python -m interlink.sidecars.slurm.drivers.pyslurm_child PARENT_PID``. The only module
+of the project that imports pyslurm. Invariant: exactly one answer per call, and nothing else on stdout.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from interlink.sidecars.slurm.driver import JobRequest
+from interlink.sidecars.slurm.drivers import messages, pyslurm_facts
+from interlink.sidecars.slurm.drivers.slurm_errors import ALREADY_OVER, JOB_PENDING, failure
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> int:
+    """Serve calls until stdin ends."""
+    _die_with_parent(int(sys.argv[1]))
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever libslurm prints must not get between the frames
+    slurm = _load_pyslurm()
+    answers.write(len(b"ready").to_bytes(4, "big") + b"ready")
+    answers.flush()
+    decoder = msgspec.json.Decoder(messages.CallFrame)
+    while (body := messages.read_frame(sys.stdin.buffer)) is not None:
+        frame = decoder.decode(body)
+        answers.write(messages.pack(messages.AnswerFrame(frame.number, _answer(slurm, frame.call))))
+        answers.flush()
+    return 0
+
+
+def _die_with_parent(parent: int) -> None:
+    """Ask the kernel to kill us with our parent, even in the middle of an RPC; it may be gone already."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        raise SystemExit("the sidecar is gone")
+
+
+def _load_pyslurm() -> Any:
+    """Import pyslurm without its own start, which would end the process after a minute where slurm.conf is missing."""
+    os.environ["PYSLURM_DISABLE_AUTO_INIT"] = "1"
+    for name in [name for name in os.environ if name.startswith("SLURM_") and name not in ("SLURM_CONF",)]:
+        del os.environ[name]  # pyslurm copies them into every job
+    import pyslurm  # noqa: PLC0415 - only after the switch above
+
+    pyslurm.slurm_init(os.environ.get("SLURM_CONF") or None)
+    return pyslurm
+
+
+def _answer(slurm: Any, call: messages.Call) -> messages.Answer:
+    """Carry out the call; what Slurm or pyslurm raises becomes an answer."""
+    handler: Callable[[Any, Any], messages.Answer] = _HANDLERS[type(call)]
+    try:
+        return handler(slurm, call)
+    except slurm.RPCError as error:
+        return failure(error.errno, error.msg)
+    except ValueError as error:  # pyslurm's own checks of a description
+        return messages.Failure(str(error), refused=True)
+    except Exception as error:
+        return messages.Failure(f"{type(error).__name__}: {error}", refused=False)
+
+
+def _submit(slurm: Any, call: messages.Submit) -> messages.Answer:
+    return messages.JobId(int(slurm.JobSubmitDescription(**_description(call.request)).submit()))
+
+
+def _description(request: JobRequest) -> dict[str, Any]:
+    """Return pyslurm's attributes of a job. Everything that pyslurm would otherwise take from us is said."""
+    environment = {name: value for name, value in request.environment.items() if not name.startswith("SLURM_")}
+    description: dict[str, Any] = {
+        "name": request.name,
+        "comment": request.comment,
+        "script": request.script,
+        "working_directory": request.working_directory,
+        "standard_output": request.output,
+        "standard_error": request.output,
+        "standard_in": "/dev/null",
+        "cpus_per_task": request.cpus,
+        "ntasks": 1,
+        "nodes": 1,
+        "memory_per_node": f"{request.memory_mib}M",
+        "environment": environment or {"PATH": "/usr/bin:/bin"},
+        "log_files_open_mode": "append",
+    }
+    if request.time_limit_minutes is not None:
+        description["time_limit"] = request.time_limit_minutes
+    if request.partition:
+        description["partitions"] = [request.partition]
+    if request.account:
+        description["account"] = request.account
+    return description
+
+
+def _jobs(slurm: Any, _: messages.ListJobs) -> messages.Answer:
+    user = os.getuid()
+    return messages.JobList(
+        [pyslurm_facts.of_job(job) for job in slurm.Jobs.load(frozen=True).values() if job.user_id == user]
+    )
+
+
+def _history(slurm: Any, call: messages.History) -> messages.Answer:
+    """Ask accounting; a site without it has nothing to say."""
+    try:
+        jobs = slurm.db.Jobs.load(slurm.db.JobFilter(ids=call.job_ids)).values()
+    except slurm.RPCError:
+        return messages.JobList([])
+    return messages.JobList([pyslurm_facts.of_record(job) for job in jobs])
+
+
+def _signal(slurm: Any, call: messages.Signal) -> messages.Answer:
+    try:
+        slurm.Job(call.job_id).send_signal(f"SIG{call.name}", steps="batch")
+    except slurm.RPCError as error:
+        if error.errno in JOB_PENDING:
+            return messages.Done(delivered=False)
+        if error.errno not in ALREADY_OVER:
+            raise
+    return messages.Done()
+
+
+def _cancel(slurm: Any, call: messages.Cancel) -> messages.Answer:
+    try:
+        slurm.Job(call.job_id).cancel()
+    except slurm.RPCError as error:
+        if error.errno not in ALREADY_OVER:
+            raise
+    return messages.Done()
+
+
+def _totals(slurm: Any, call: messages.Totals) -> messages.Answer:
+    partitions = {partition.name: partition for partition in slurm.Partitions.load().values()}
+    name = call.partition or next((name for name, found in partitions.items() if found.is_default), "")
+    if name not in partitions:
+        missing = f"no partition {name}" if name else "no default partition"
+        return messages.Failure(f"{missing}; there are: {', '.join(sorted(partitions))}", refused=True)
+    return messages.Partition(pyslurm_facts.capacity(name, slurm.Nodes.load().values()))
+
+
+_HANDLERS: dict[type, Callable[[Any, Any], messages.Answer]] = {
+    messages.Submit: _submit,
+    messages.ListJobs: _jobs,
+    messages.History: _history,
+    messages.Signal: _signal,
+    messages.Cancel: _cancel,
+    messages.Totals: _totals,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

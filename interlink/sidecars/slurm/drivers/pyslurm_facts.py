@@ -1,0 +1,61 @@
+"""pyslurm's objects → our facts, by attribute; takes any object with those attributes, imports no pyslurm.
+
+Called by ``pyslurm_child``. Invariant: Slurm's expected times are never passed on as real ones, and
+exit codes not at all, because pyslurm's arithmetic on them is wrong (137 → 9, 128 → 0).
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from interlink.core.job_facts import JobFacts
+from interlink.core.job_states import JobPhase, job_phase, parse_state
+from interlink.sidecars.slurm.driver import Capacity
+
+_STARTED = (JobPhase.RUNNING, JobPhase.COMPLETING, JobPhase.ENDED)
+
+
+def of_job(job: Any) -> JobFacts:
+    """Return the facts of a ``pyslurm.Job``, as slurmctld knows it."""
+    return _facts(job, nodes=job.allocated_nodes, reason=job.state_reason, restarts=job.requeue_count)
+
+
+def of_record(job: Any) -> JobFacts:
+    """Return the facts of a ``pyslurm.db.Job``, as accounting knows it."""
+    return _facts(job, nodes=job.nodelist, reason="", restarts=0)
+
+
+def capacity(partition: str, nodes: Iterable[Any]) -> Capacity:
+    """Sum up the nodes of the partition, whatever their state."""
+    members = [node for node in nodes if partition in _names(node.partitions)]
+    return Capacity(
+        cpus=sum(node.total_cpus or 0 for node in members),
+        memory_mib=sum(node.real_memory or 0 for node in members),
+        nodes=len(members),
+    )
+
+
+def _facts(job: Any, *, nodes: str | None, reason: str | None, restarts: int | None) -> JobFacts:
+    """Return the facts that both kinds of job have under the same name, and those three."""
+    state, flags = parse_state(str(job.state or ""))
+    phase = job_phase(state, flags)
+    return JobFacts(
+        job_id=int(job.id),
+        uid=job.comment or "",
+        state=state,
+        flags=flags,
+        reason=reason or "",
+        submit_time=_seconds(job.submit_time),
+        start_time=_seconds(job.start_time) if phase in _STARTED else None,
+        end_time=_seconds(job.end_time) if phase is JobPhase.ENDED else None,
+        time_limit_minutes=job.time_limit if isinstance(job.time_limit, int) else None,
+        nodes=nodes or "",
+        restart_count=int(restarts or 0),
+    )
+
+
+def _seconds(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and value > 0 else None
+
+
+def _names(value: Any) -> list[str]:
+    return value.split(",") if isinstance(value, str) else list(value or ())

@@ -1,0 +1,123 @@
+"""The pyslurm driver: a supervised child process owns libslurm, and every call to it has a deadline.
+
+pyslurm holds the GIL during an RPC, and a controller that hangs would freeze every thread; so the RPC hangs in a
+process of its own, which is killed at the deadline and started again for the next call. Called from any thread; calls
+go one after another, because libslurm is one connection at a time anyway (600 submits a second).
+Invariant: a call that failed leaves no child behind whose late answer could be taken for the next call's.
+"""
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import Iterable
+from typing import TypeVar
+
+import msgspec
+
+from interlink.core.job_facts import JobFacts
+from interlink.sidecars.slurm.driver import Capacity, JobRequest, SlurmRefused, SlurmUnavailable
+from interlink.sidecars.slurm.drivers import messages
+from interlink.sidecars.slurm.drivers.child_process import ChildProcess
+
+log = logging.getLogger(__name__)
+_CHILD = (sys.executable, "-m", "interlink.sidecars.slurm.drivers.pyslurm_child")
+#: Importing pyslurm and reading slurm.conf, on a busy machine.
+_START_SECONDS = 15.0
+AnswerType = TypeVar("AnswerType", messages.JobId, messages.JobList, messages.Done, messages.Partition)
+
+
+class PyslurmDriver:
+    """``SlurmDriver`` by way of a child process that speaks to libslurm."""
+
+    def __init__(self, call_timeout: float = 15.0, command: tuple[str, ...] = _CHILD) -> None:
+        self._timeout = call_timeout
+        self._command = command
+        self._lock = threading.Lock()
+        self._child: ChildProcess | None = None
+        self._number = 0
+        self._closed = False
+
+    def submit(self, request: JobRequest) -> int:
+        """See SlurmDriver."""
+        return self._ask(messages.Submit(request), messages.JobId).job_id
+
+    def jobs(self) -> dict[int, JobFacts]:
+        """See SlurmDriver."""
+        return {job.job_id: job for job in self._ask(messages.ListJobs(), messages.JobList).jobs}
+
+    def history(self, job_ids: Iterable[int]) -> dict[int, JobFacts]:
+        """See SlurmDriver."""
+        return {job.job_id: job for job in self._ask(messages.History(list(job_ids)), messages.JobList).jobs}
+
+    def signal(self, job_id: int, name: str) -> bool:
+        """See SlurmDriver."""
+        return self._ask(messages.Signal(job_id, name), messages.Done).delivered
+
+    def cancel(self, job_id: int) -> None:
+        """See SlurmDriver."""
+        self._ask(messages.Cancel(job_id), messages.Done)
+
+    def totals(self, partition: str) -> Capacity:
+        """See SlurmDriver."""
+        return self._ask(messages.Totals(partition), messages.Partition).capacity
+
+    def close(self) -> None:
+        """End the child; a call under way fails with SlurmUnavailable."""
+        self._closed = True
+        child = self._child
+        if child:
+            child.kill()
+
+    def _ask(self, call: messages.Call, kind: type[AnswerType]) -> AnswerType:
+        """Pass one call to the child and return its answer, by the deadline, which includes the wait for our turn."""
+        deadline = time.monotonic() + self._timeout
+        if not self._lock.acquire(timeout=self._timeout):
+            raise SlurmUnavailable(f"Slurm gave no answer within {self._timeout:g} s (earlier calls still wait)")
+        try:
+            answer = self._exchange(call, max(deadline - time.monotonic(), self._timeout / 2))
+        finally:
+            self._lock.release()
+        if isinstance(answer, messages.Failure):
+            raise (SlurmRefused if answer.refused else SlurmUnavailable)(answer.words)
+        if not isinstance(answer, kind):
+            raise SlurmUnavailable(f"the pyslurm process answered {type(answer).__name__} to {type(call).__name__}")
+        return answer
+
+    def _exchange(self, call: messages.Call, timeout: float) -> messages.Answer:
+        child = self._running()
+        self._number += 1
+        try:
+            body = child.exchange(messages.pack(messages.CallFrame(self._number, call)), timeout)
+            frame = msgspec.json.decode(body, type=messages.AnswerFrame)
+        except (TimeoutError, OSError, msgspec.MsgspecError) as error:
+            words = child.last_words()
+            self._end(child)
+            if isinstance(error, TimeoutError):
+                raise SlurmUnavailable(f"Slurm gave no answer within {timeout:g} s") from error
+            raise SlurmUnavailable(f"the pyslurm process ended: {words or error}") from error
+        if frame.number != self._number:
+            self._end(child)
+            raise SlurmUnavailable("the pyslurm process answered out of turn")
+        return frame.answer
+
+    def _running(self) -> ChildProcess:
+        """Return the child, started if there is none. A new one says a word when it has loaded Slurm's library."""
+        if self._closed:
+            raise SlurmUnavailable("this sidecar is stopping")
+        if self._child is None:
+            child = ChildProcess(self._command)
+            try:
+                child.hello(max(self._timeout, _START_SECONDS))
+            except OSError as error:  # TimeoutError is one
+                words = child.last_words()
+                child.kill()
+                raise SlurmUnavailable(f"the pyslurm process does not start: {words or error}") from error
+            self._child = child
+            log.info("pyslurm process %d started", child.pid)
+        return self._child
+
+    def _end(self, child: ChildProcess) -> None:
+        child.kill()
+        self._child = None
+        log.warning("pyslurm process %d ended; the next call starts a new one", child.pid)

@@ -1,0 +1,26 @@
+"""Slurm's words of refusal → what to change, for the pod's author or the site's administrator.
+
+Pure; used by ``submit``. The left side is a piece of Slurm's own text (slurm_strerror of
+22.05 to 26.05); the first that fits counts.
+"""
+
+HINTS = (
+    ("node configuration is not available", "no node has that much: lower the pod's cpu or memory requests and limits"),
+    ("Memory required by task is not available", "no node has that much memory: lower the pod's memory limits"),
+    ("More processors requested than permitted", "lower the pod's cpu requests and limits"),
+    ("CPU count", "lower the pod's cpu requests and limits"),
+    ("time limit", "lower activeDeadlineSeconds to the partition's limit"),
+    ("Invalid account", "the site's administrator has to set SlurmAccount to an account that the service's user has"),
+    ("Invalid partition", "the site's administrator has to set SlurmPartition to a partition of `sinfo`"),
+    ("default partition", "the site's administrator has to set SlurmPartition"),
+    ("Access/permission denied", "the site's administrator has to give the service's user leave to submit there"),
+    ("User's group not permitted", "the site's administrator has to let the service's user into the partition"),
+    ("Invalid qos", "the site's administrator has to give the service's user that QOS"),
+    ("generic resource (gres)", "ask for resources that the partition's nodes have"),
+)
+
+
+def with_hint(words: str) -> str:
+    """Return Slurm's words with what to change behind them, where that is known."""
+    hint = next((hint for piece, hint in HINTS if piece.lower() in words.lower()), "")
+    return f"Slurm refused the job: {words}" + (f" ({hint})" if hint else "")

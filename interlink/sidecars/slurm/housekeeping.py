@@ -1,0 +1,73 @@
+"""What is cleared away with time: folders of deleted pods, old tombstones, intents that nobody came back for.
+
+Driven by ``backend``'s housekeeping thread, because removing a large folder on a network file system takes its time.
+Invariant: a folder goes only when its pod was deleted and has ended, or surely never had a job.
+"""
+
+import logging
+import time
+from pathlib import Path
+
+from interlink.sidecars.slurm.folders import JobFolders
+from interlink.sidecars.slurm.pods import PodTable
+
+log = logging.getLogger(__name__)
+#: A reader of the log may still be at its end.
+FOLDER_SECONDS = 60.0
+TOMBSTONE_SECONDS = 24 * 3600.0
+INTENT_SECONDS = 3600.0
+_LITTER_SECONDS = 24 * 3600.0
+
+
+class Housekeeping:
+    """Removes what has served its time."""
+
+    def __init__(self, table: PodTable, folders: JobFolders) -> None:
+        self._table = table
+        self._folders = folders
+
+    def tick(self) -> None:
+        """Clear away once."""
+        now = time.time()
+        there = set(self._folders.uids())
+        for uid in there.intersection(self._table.store.deleted_and_ended(now - FOLDER_SECONDS)):
+            if self._remove(uid):
+                there.discard(uid)
+        old = [uid for uid in self._table.store.deleted_and_ended(now - TOMBSTONE_SECONDS) if uid not in there]
+        if old:
+            self._table.store.drop(old)
+        self._drop_intents(now - INTENT_SECONDS)
+        for folder in (self._folders.spool, self._folders.bad_spool):
+            self._sweep(folder, now - _LITTER_SECONDS)
+
+    def _drop_intents(self, before: float) -> None:
+        """Forget pods that surely have no job, and whose creator has not asked again."""
+        with self._table.lock:
+            pods = [
+                pod
+                for pod in self._table.living.values()
+                if pod.job_id is None and pod.doubt_since is None and pod.created_at < before
+            ]
+        for pod in pods:
+            if not pod.submitting.acquire(blocking=False):
+                continue
+            try:
+                if pod.job_id is None and pod.doubt_since is None and self._remove(pod.uid):
+                    self._table.forget(pod)
+            finally:
+                pod.submitting.release()
+
+    def _remove(self, uid: str) -> bool:
+        try:
+            self._folders.remove_job(uid)
+        except OSError as error:
+            log.warning("%s cannot be removed: %s", self._folders.job(uid), error)
+            return False
+        return True
+
+    @staticmethod
+    def _sweep(folder: Path, before: float) -> None:
+        """Remove half-written and malformed files that nobody came back for."""
+        for path in folder.iterdir():
+            if (path.name.startswith(".") or folder.name == "bad") and path.lstat().st_mtime < before:
+                path.unlink(missing_ok=True)

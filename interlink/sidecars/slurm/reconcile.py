@@ -1,0 +1,180 @@
+"""Slurm's word and the runners' reports → statuses: what the sidecar does by itself, one RPC for all pods a time.
+
+Driven by ``backend``'s worker thread; ``apply`` takes a snapshot, so that tests need no thread. Invariants: Slurm alone
+says that a job is over; a job that Slurm does not know is believed lost only after several answers in a row, and after
+its folder and accounting were asked; of two jobs with one UID one is cancelled.
+"""
+
+import logging
+import time
+
+from interlink.core.job_facts import JobFacts
+from interlink.core.job_states import JobPhase
+from interlink.sidecars.slurm.driver import SlurmDriver, SlurmRefused, SlurmUnavailable
+from interlink.sidecars.slurm.folders import JobFolders, is_uid
+from interlink.sidecars.slurm.pods import LivePod, PodTable
+from interlink.sidecars.slurm.recover import adopt_folder, read_report
+from interlink.sidecars.slurm.site import Site, Snapshot
+from interlink.sidecars.slurm.spool import is_newer
+
+log = logging.getLogger(__name__)
+#: Answers in a row without the job before accounting is asked, and before the job is believed lost.
+ASK_HISTORY_AFTER, LOST_AFTER = 3, 5
+#: How long the runner's last report may take through a network file system once Slurm says that the job is over.
+REPORT_SECONDS = 5.0
+
+
+class Reconciler:
+    """Applies Slurm's word to the table of pods."""
+
+    def __init__(
+        self,
+        table: PodTable,
+        folders: JobFolders,
+        driver: SlurmDriver,
+        site: Site,
+        report_seconds: float = REPORT_SECONDS,
+    ) -> None:
+        self._table = table
+        self._folders = folders
+        self._driver = driver
+        self._site = site
+        self._report_seconds = report_seconds
+        #: Jobs that were seen and left alone, so that each is logged once.
+        self._left_alone: set[int] = set()
+
+    def poll(self) -> bool:
+        """Ask Slurm once and draw the conclusions; False while Slurm does not answer."""
+        snapshot = self._site.poll()
+        if snapshot is None:
+            return False
+        self.apply(snapshot)
+        return True
+
+    def apply(self, snapshot: Snapshot) -> None:
+        """Bring every living pod up to the snapshot."""
+        with self._table.lock:
+            doubtful = [pod for pod in self._table.living.values() if pod.job_id is None]
+            changed = [pod for pod in self._table.living.values() if pod.job_id is not None and _track(pod, snapshot)]
+        for pod in doubtful:
+            self._settle_doubt(pod, snapshot)
+        self._clear_up(snapshot)
+        for pod in changed:
+            self._await_report(pod)
+        self._believe_missing([pod for pod in changed if pod.missing])
+        self._table.refresh(changed)
+
+    def _settle_doubt(self, pod: LivePod, snapshot: Snapshot) -> None:
+        """Find the job of a submit whose outcome is not known, or find out that there is none."""
+        if pod.doubt_since is None or pod.submitting.locked():
+            return
+        jobs = snapshot.by_uid.get(pod.uid, [])
+        claim = self._folders.claimed_by(pod.uid)
+        if jobs or claim is not None:
+            job_id = _winner(jobs, claim, None)
+            log.warning("pod %s was submitted before: it is Slurm job %d", pod.uid, job_id)
+            self._table.record(pod, job_id)
+        elif self._site.is_final(snapshot, pod.doubt_since):
+            log.info("pod %s was not submitted before", pod.uid)
+            pod.doubt_since = None
+            if pod.deleted_at is not None:
+                self._table.forget(pod)
+
+    def _clear_up(self, snapshot: Snapshot) -> None:
+        """Cancel second jobs of a pod and jobs of pods that have ended; adopt jobs whose folder is known here."""
+        for uid, jobs in snapshot.by_uid.items():
+            living = [job for job in jobs if job.phase is not JobPhase.ENDED]
+            if not living or not is_uid(uid):
+                continue
+            with self._table.lock:
+                pod = self._table.living.get(uid)
+            if pod is None:
+                self._take_in(uid, living)
+            elif pod.job_id is not None and not pod.submitting.locked() and any(j.job_id != pod.job_id for j in living):
+                self._choose(pod, living)
+
+    def _choose(self, pod: LivePod, living: list[JobFacts]) -> None:
+        """Keep one of several jobs with the pod's UID: the one that claimed the pod's folder, else the recorded one."""
+        keep = _winner(living, self._folders.claimed_by(pod.uid), pod.job_id)
+        if keep != pod.job_id:
+            log.warning("pod %s is run by Slurm job %d, not by %s", pod.uid, keep, pod.job_id)
+            self._table.record(pod, keep)
+        self._cancel(pod.uid, [job for job in living if job.job_id != keep])
+
+    def _take_in(self, uid: str, living: list[JobFacts]) -> None:
+        """Deal with living jobs of a pod that is not living here."""
+        row = self._table.store.find(uid)
+        if row is not None and row.ended_at is not None:
+            self._cancel(uid, living)
+        elif row is None and self._folders.job(uid).is_dir():
+            adopt_folder(self._table, self._folders, uid)
+        elif fresh := {job.job_id for job in living} - self._left_alone:
+            self._left_alone |= fresh
+            log.info("Slurm jobs %s carry the comment %s, which is no pod of this sidecar: left alone", fresh, uid)
+
+    def _cancel(self, uid: str, jobs: list[JobFacts]) -> None:
+        for job in jobs:
+            log.warning("Slurm job %d of pod %s is one too many: cancelled", job.job_id, uid)
+            try:
+                self._driver.cancel(job.job_id)
+            except (SlurmRefused, SlurmUnavailable) as error:
+                log.warning("Slurm job %d cannot be cancelled now: %s", job.job_id, error)
+
+    def _await_report(self, pod: LivePod) -> None:
+        """Look for the last report of a job that is over; for a while, believe that it is on its way."""
+        over = pod.job_over or pod.missing
+        if not over or (pod.report is not None and pod.report.finished):
+            pod.settled = True
+            pod.ended_seen = pod.ended_seen if over else None
+            return
+        report = read_report(self._folders, pod.uid)
+        now = time.monotonic()
+        with self._table.lock:
+            if report is not None and report.job_id == str(pod.job_id) and is_newer(report, pod.report):
+                pod.report = report
+            if pod.ended_seen is None:
+                pod.ended_seen = now
+            finished = pod.report is not None and pod.report.finished
+            pod.settled = finished or now - pod.ended_seen >= self._report_seconds
+
+    def _believe_missing(self, missing: list[LivePod]) -> None:
+        """Decide on jobs that Slurm has not known for some answers in a row."""
+        ask = {
+            pod.job_id: pod
+            for pod in missing
+            if pod.missing >= ASK_HISTORY_AFTER and not (pod.report and pod.report.finished) and pod.job_id is not None
+        }
+        if ask:
+            try:
+                for job_id, job in self._driver.history(ask).items():
+                    if job_id in ask and job.phase is JobPhase.ENDED and job.uid in ("", ask[job_id].uid):
+                        ask[job_id].job, ask[job_id].missing = job, 0
+            except (SlurmRefused, SlurmUnavailable) as error:
+                log.warning("accounting cannot be asked for %d jobs: %s", len(ask), error)
+        for pod in missing:
+            if pod.missing and (pod.missing >= LOST_AFTER or (pod.report is not None and pod.report.finished)):
+                pod.gone = True
+
+
+def _track(pod: LivePod, snapshot: Snapshot) -> bool:
+    """Note what the snapshot says of the pod's job; True where the pod's status has to be worked out anew."""
+    assert pod.job_id is not None  # noqa: S101 - the caller picks pods with a job
+    job = snapshot.jobs.get(pod.job_id)
+    if job is not None and job.uid == pod.uid:
+        changed = job != pod.job or pod.missing > 0
+        pod.job, pod.missing = job, 0
+        return changed or job.phase is JobPhase.ENDED
+    if snapshot.started <= pod.recorded_at:
+        return False
+    if pod.job is not None and pod.job.phase is JobPhase.ENDED:
+        return True  # forgotten since: its end was seen
+    pod.missing += 1
+    return True
+
+
+def _winner(jobs: list[JobFacts], claim: int | None, recorded: int | None) -> int:
+    """Return the job that stays: the one that claimed the folder, else the recorded one, else a living, early one."""
+    ids = [job.job_id for job in sorted(jobs, key=lambda job: (job.phase is JobPhase.ENDED, job.job_id))]
+    if claim is not None and (claim in ids or not ids):
+        return claim
+    return recorded if recorded in ids and recorded is not None else ids[0]

@@ -1,0 +1,70 @@
+"""What a start finds: the store's living pods, and job folders that the store does not know (a lost database).
+
+Called once by ``backend`` before any request. Invariant: nothing is submitted, cancelled or removed here; what is in
+doubt is cleared up by ``reconcile`` with Slurm's word.
+"""
+
+import logging
+import time
+
+import msgspec
+
+from interlink.core.plan import REPORT_FILE, Report
+from interlink.core.status import PodFacts
+from interlink.sidecars.slurm.folders import POD_FILE, JobFolders
+from interlink.sidecars.slurm.pods import LivePod, PodTable
+from interlink.sidecars.slurm.store import Row
+
+log = logging.getLogger(__name__)
+
+
+class PodFile(msgspec.Struct, kw_only=True):
+    """``pod.json`` of a job's folder: what a lost row is built from. Holds no secrets."""
+
+    facts: PodFacts
+    created_at: float
+
+
+def recover(table: PodTable, folders: JobFolders) -> None:
+    """Fill the table. Raises OSError, StoreError."""
+    for row in table.store.living():
+        table.adopt(row)
+    known = table.store.uids()
+    found = [uid for uid in folders.uids() if uid not in known]
+    adopted = sum(adopt_folder(table, folders, uid) is not None for uid in found)
+    if found:
+        log.warning("%d job folders were not in %s; %d pods adopted", len(found), table.store.path, adopted)
+    log.info("%d pods have not ended", len(table.living))
+
+
+def adopt_folder(table: PodTable, folders: JobFolders, uid: str) -> LivePod | None:
+    """Take a pod in by its job folder alone; None where the folder does not say whose it is."""
+    try:
+        pod_file = msgspec.json.decode(folders.read(uid, POD_FILE) or b"", type=PodFile)
+    except msgspec.MsgspecError:
+        log.warning("%s has no usable %s: left alone", folders.job(uid), POD_FILE)
+        return None
+    if pod_file.facts.uid != uid:
+        log.warning("%s holds the %s of another pod: left alone", folders.job(uid), POD_FILE)
+        return None
+    table.store.intend(pod_file.facts, pod_file.created_at)
+    pod = table.adopt(Row(facts=pod_file.facts, created_at=pod_file.created_at))
+    pod.report = read_report(folders, uid)
+    claim = folders.claimed_by(uid)
+    if claim is not None:
+        table.record(pod, claim)
+        pod.recorded_at = time.monotonic()
+    return pod
+
+
+def read_report(folders: JobFolders, uid: str) -> Report | None:
+    """Return the runner's newest report as its job folder has it."""
+    data = folders.read(uid, REPORT_FILE)
+    if data is None:
+        return None
+    try:
+        report = msgspec.json.decode(data, type=Report)
+    except msgspec.MsgspecError as error:
+        log.warning("%s/%s is malformed: %s", folders.job(uid), REPORT_FILE, error)
+        return None
+    return report if report.uid == uid else None

@@ -1,0 +1,227 @@
+"""The sidecar's memory on local disk: one row per pod, in SQLite.
+
+Written by ``submit``, ``lifecycle`` and ``reconcile``. Invariant: an intent and a deletion are on the disk's platter
+before anything is done about them; everything else may be lost in a power cut, because Slurm and the job folders have
+it. The database is no truth of its own: without it, ``recover`` builds it anew.
+"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+
+from interlink.core.plan import Report
+from interlink.core.status import PodFacts
+from interlink.wire.messages import PodStatus
+
+_APPLICATION_ID = 0x494C534C  # "ILSL"
+_VERSION = 1
+_SCHEMA = f"""
+PRAGMA application_id = {_APPLICATION_ID};
+PRAGMA user_version = {_VERSION};
+CREATE TABLE pods (
+    uid TEXT PRIMARY KEY NOT NULL,
+    facts BLOB NOT NULL,           -- PodFacts
+    created_at REAL NOT NULL,
+    job_id INTEGER,                -- NULL: a submit is intended, and may have happened
+    deleted_at REAL,               -- the tombstone
+    kill_at REAL,
+    ended_at REAL,                 -- nothing of the pod runs or can start any more
+    status BLOB,                   -- PodStatus, as last published
+    report BLOB                    -- Report, the newest
+);
+CREATE INDEX living ON pods (uid) WHERE ended_at IS NULL;
+CREATE INDEX tombstones ON pods (ended_at) WHERE deleted_at IS NOT NULL AND ended_at IS NOT NULL;
+"""
+
+
+class StoreError(Exception):
+    """The database cannot be used; the message says where it is and what to do."""
+
+
+class Row(msgspec.Struct, kw_only=True):
+    """One pod as stored."""
+
+    facts: PodFacts
+    created_at: float
+    job_id: int | None = None
+    deleted_at: float | None = None
+    kill_at: float | None = None
+    ended_at: float | None = None
+    status: PodStatus | None = None
+    report: Report | None = None
+
+
+class Store:
+    """The table of pods. Thread-safe: two connections behind one lock, one that waits for the disk and one not."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "slurm.sqlite"
+        self._lock = threading.Lock()
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            self._sure = self._open("FULL")
+            self._prepare(self._sure)
+            self._quick = self._open("NORMAL")
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(
+                f"{self.path}: {error}. If the file is damaged or not this service's, move it away and start again: "
+                "pods are found again by their job folders and in Slurm"
+            ) from error
+
+    def intend(self, facts: PodFacts, now: float) -> None:
+        """Write down that a job is about to be submitted for the pod."""
+        with self._transaction(self._sure) as database:
+            database.execute(
+                "INSERT INTO pods (uid, facts, created_at) VALUES (?, ?, ?) ON CONFLICT (uid) DO NOTHING",
+                (facts.uid, msgspec.json.encode(facts), now),
+            )
+
+    def delete(self, facts: PodFacts, now: float, kill_at: float) -> Row:
+        """Write the tombstone, or bring its kill time forward, and return the row; an unknown pod gets one, ended."""
+        with self._transaction(self._sure) as database:
+            database.execute(
+                "INSERT INTO pods (uid, facts, created_at, deleted_at, kill_at, ended_at)"
+                " VALUES (?1, ?2, ?3, ?3, ?4, ?3)"
+                " ON CONFLICT (uid) DO UPDATE SET deleted_at = coalesce(deleted_at, excluded.deleted_at),"
+                " kill_at = min(coalesce(kill_at, excluded.kill_at), excluded.kill_at)",
+                (facts.uid, msgspec.json.encode(facts), now, kill_at),
+            )
+            row = database.execute(f"{_SELECT} WHERE uid = ?", (facts.uid,)).fetchone()
+        return _row(row)
+
+    def record_job(self, uid: str, job_id: int | None) -> None:
+        """Write down the job's id; lost in a power cut, it is looked up in Slurm."""
+        with self._transaction(self._quick) as database:
+            database.execute("UPDATE pods SET job_id = ? WHERE uid = ?", (job_id, uid))
+
+    def forget(self, uid: str) -> None:
+        """Remove the pod, unless it was deleted: a tombstone stays."""
+        with self._transaction(self._sure) as database:
+            database.execute("DELETE FROM pods WHERE uid = ? AND deleted_at IS NULL", (uid,))
+
+    def save(self, changes: Iterable[tuple[PodStatus, Report | None, float | None]]) -> None:
+        """Write statuses, with the reports behind them and the time of an end, all or none."""
+        encode = msgspec.json.encode
+        rows = [
+            (encode(status), None if report is None else encode(report), ended_at, status.UID)
+            for status, report, ended_at in changes
+        ]
+        with self._transaction(self._quick) as database:
+            database.executemany("UPDATE pods SET status = ?, report = ?, ended_at = ? WHERE uid = ?", rows)
+
+    def find(self, uid: str) -> Row | None:
+        """Return the pod's row."""
+        with self._lock:
+            row = self._quick.execute(f"{_SELECT} WHERE uid = ?", (uid,)).fetchone()
+        return None if row is None else _row(row)
+
+    def living(self) -> list[Row]:
+        """Return the pods that have not ended."""
+        with self._lock:
+            rows = self._quick.execute(f"{_SELECT} WHERE ended_at IS NULL").fetchall()
+        return [_row(row) for row in rows]
+
+    def uids(self) -> set[str]:
+        """Return every UID."""
+        with self._lock:
+            return {uid for (uid,) in self._quick.execute("SELECT uid FROM pods")}
+
+    def ended_statuses(self, deleted_since: float) -> list[PodStatus]:
+        """Return the statuses of ended pods, without those that were deleted and had ended before the given time."""
+        with self._lock:
+            rows = self._quick.execute(
+                "SELECT status FROM pods WHERE ended_at IS NOT NULL AND status IS NOT NULL"
+                " AND (deleted_at IS NULL OR ended_at > ?)",
+                (deleted_since,),
+            ).fetchall()
+        return [msgspec.json.decode(status, type=PodStatus) for (status,) in rows]
+
+    def deleted_and_ended(self, before: float) -> list[str]:
+        """Return the UIDs of deleted pods that had ended before the given time."""
+        with self._lock:
+            rows = self._quick.execute(
+                "SELECT uid FROM pods WHERE deleted_at IS NOT NULL AND ended_at IS NOT NULL AND ended_at <= ?"
+                " AND deleted_at <= ?",
+                (before, before),
+            ).fetchall()
+        return [uid for (uid,) in rows]
+
+    def drop(self, uids: Iterable[str]) -> None:
+        """Remove the rows of pods whose tombstones have served their time."""
+        with self._transaction(self._quick) as database:
+            database.executemany("DELETE FROM pods WHERE uid = ?", [(uid,) for uid in uids])
+
+    def close(self) -> None:
+        """Close the database."""
+        with self._lock:
+            self._quick.close()
+            self._sure.close()
+
+    def _open(self, synchronous: str) -> sqlite3.Connection:
+        database = sqlite3.connect(self.path, timeout=10, isolation_level=None, check_same_thread=False)
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute(f"PRAGMA synchronous = {synchronous}")
+        return database
+
+    def _prepare(self, database: sqlite3.Connection) -> None:
+        """Create the schema in an empty file. Raises StoreError for a file that is not ours, or of another time."""
+        (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if not tables:
+            database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+        (application,) = database.execute("PRAGMA application_id").fetchone()
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        if application != _APPLICATION_ID:
+            raise StoreError(f"{self.path} is another program's database; StateFolder must be this service's own")
+        if version != _VERSION:
+            raise StoreError(
+                f"{self.path} has schema {version}, and this release knows {_VERSION}. Install the release that wrote "
+                "it, or move it away: pods are found again by their job folders and in Slurm"
+            )
+        (verdict,) = database.execute("PRAGMA quick_check").fetchone()
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(str(verdict))
+
+    @contextmanager
+    def _transaction(self, database: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                database.execute("BEGIN IMMEDIATE")
+                yield database
+                database.execute("COMMIT")
+            except sqlite3.Error as error:
+                self._roll_back(database)
+                raise StoreError(f"{self.path}: {error}") from error
+            except BaseException:
+                self._roll_back(database)
+                raise
+
+    @staticmethod
+    def _roll_back(database: sqlite3.Connection) -> None:
+        with suppress(sqlite3.Error):
+            if database.in_transaction:
+                database.execute("ROLLBACK")
+
+
+_SELECT = "SELECT facts, created_at, job_id, deleted_at, kill_at, ended_at, status, report FROM pods"
+
+
+def _row(
+    row: tuple[bytes, float, int | None, float | None, float | None, float | None, bytes | None, bytes | None],
+) -> Row:
+    facts, created_at, job_id, deleted_at, kill_at, ended_at, status, report = row
+    return Row(
+        facts=msgspec.json.decode(facts, type=PodFacts),
+        created_at=created_at,
+        job_id=job_id,
+        deleted_at=deleted_at,
+        kill_at=kill_at,
+        ended_at=ended_at,
+        status=None if status is None else msgspec.json.decode(status, type=PodStatus),
+        report=None if report is None else msgspec.json.decode(report, type=Report),
+    )

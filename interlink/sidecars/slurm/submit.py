@@ -1,0 +1,168 @@
+"""Create: a pod becomes one Slurm job, once for all calls with its UID.
+
+Called by ``backend``, from several threads. The order is the promise: intent on disk, job folder, submit, job id on
+disk. Whoever dies in between leaves an intent in doubt, which ``reconcile`` clears up by the UID in the jobs' comments
+before another submit is allowed. A refusal leaves nothing behind.
+"""
+
+import logging
+import time
+from dataclasses import dataclass, field
+
+import msgspec
+
+from interlink.core.errors import UnsupportedPod
+from interlink.core.pod_plan import PlanSettings, build_plan
+from interlink.core.resources import JobResources, job_resources
+from interlink.core.script import batch_script
+from interlink.core.status import PodFacts
+from interlink.sidecars.backend import Deleted, Refused, Unavailable
+from interlink.sidecars.slurm.driver import JobRequest, SlurmDriver, SlurmRefused, SlurmUnavailable
+from interlink.sidecars.slurm.folders import JobFolders, is_uid
+from interlink.sidecars.slurm.hints import with_hint
+from interlink.sidecars.slurm.pods import LivePod, PodTable
+from interlink.sidecars.slurm.recover import PodFile
+from interlink.sidecars.slurm.site import Site
+from interlink.sidecars.slurm.store import StoreError
+from interlink.wire.messages import CreateReply, RetrievedPodData
+
+log = logging.getLogger(__name__)
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_NAME_LENGTH = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobSettings:
+    """The administrator's part of every job."""
+
+    python: str
+    runner: str
+    partition: str = ""
+    account: str = ""
+    command_prefix: str = ""
+    default_cpu: str = "1"
+    default_memory: str = "1Gi"
+    environment: dict[str, str] = field(default_factory=dict)
+    plan: PlanSettings = field(default_factory=PlanSettings)
+
+
+class Submitter:
+    """Carries out create."""
+
+    def __init__(
+        self, settings: JobSettings, folders: JobFolders, table: PodTable, driver: SlurmDriver, site: Site
+    ) -> None:
+        self._settings = settings
+        self._folders = folders
+        self._table = table
+        self._driver = driver
+        self._site = site
+
+    def create(self, request: RetrievedPodData) -> CreateReply:
+        """Submit the pod's job, or return the id of the one it has. Raises Refused, Unavailable, Deleted."""
+        facts = PodFacts.of(request.pod)
+        if not is_uid(facts.uid):
+            raise Refused(f"metadata.uid {facts.uid[:80]!r} is no lower-case UUID, as kube-apiserver gives them")
+        job_id = self._known_job(facts)
+        if job_id is not None:
+            return CreateReply(PodUID=facts.uid, PodJID=str(job_id))
+        try:
+            plan, job = self._prepare(request)
+        except UnsupportedPod as error:
+            raise Refused(str(error)) from error
+        if self._site.outage:
+            raise Unavailable(f"Slurm does not answer: {self._site.outage}")
+        try:
+            pod = self._table.begin(facts)
+            try:
+                with pod.submitting:
+                    return CreateReply(PodUID=facts.uid, PodJID=str(self._submit_once(pod, plan, job)))
+            finally:
+                self._table.end_without_job(pod)  # a delete meanwhile left that to us
+        except StoreError as error:
+            raise Unavailable(f"the sidecar cannot write its state: {error}") from error
+
+    def _known_job(self, facts: PodFacts) -> int | None:
+        """Return the job that the pod has already. Raises Deleted."""
+        with self._table.lock:
+            pod = self._table.living.get(facts.uid)
+            deleted, job_id = (pod.deleted_at, pod.job_id) if pod else (None, None)
+        if pod is None:
+            row = self._table.store.find(facts.uid)
+            deleted, job_id = (row.deleted_at, row.job_id) if row else (None, None)
+        if deleted is not None:
+            raise Deleted(f"pod {facts.namespace}/{facts.name} was deleted")
+        return job_id
+
+    def _prepare(self, request: RetrievedPodData) -> tuple[bytes, JobRequest]:
+        """Return the runner's plan and the job that carries it out; nothing is written. Raises UnsupportedPod."""
+        settings, pod = self._settings, request.pod
+        folder = self._folders.job(pod.uid)
+        plan = build_plan(request, folder=str(folder), spool=str(self._folders.spool), settings=settings.plan)
+        resources: JobResources = job_resources(
+            pod, default_cpu=settings.default_cpu, default_memory=settings.default_memory
+        )
+        return msgspec.json.encode(plan), JobRequest(
+            name=f"{pod.metadata.namespace}-{pod.metadata.name}"[:_NAME_LENGTH],
+            comment=pod.uid,
+            script=batch_script(
+                python=settings.python,
+                runner=settings.runner,
+                plan=str(self._folders.plan(pod.uid)),
+                command_prefix=settings.command_prefix,
+            ),
+            working_directory=str(folder),
+            output=str(self._folders.batch_log(pod.uid)),
+            cpus=resources.cpus,
+            memory_mib=resources.memory_mib,
+            time_limit_minutes=resources.time_limit_minutes,
+            partition=settings.partition,
+            account=settings.account,
+            environment={"PATH": _PATH, **settings.environment},
+        )
+
+    def _submit_once(self, pod: LivePod, plan: bytes, job: JobRequest) -> int:
+        """Submit unless that was done or may have been done; the pod's ``submitting`` lock is held."""
+        with self._table.lock:
+            if pod.deleted_at is not None:
+                raise Deleted(f"pod {pod.facts.namespace}/{pod.facts.name} was deleted")
+            if pod.job_id is not None:
+                return pod.job_id
+            if self._table.living.get(pod.uid) is not pod:
+                raise Unavailable("an earlier create of the pod was refused meanwhile")
+            if pod.doubt_since is not None:
+                raise Unavailable("an earlier submit of the pod is still being looked up in Slurm")
+        try:
+            self._folders.write_job(
+                pod.uid, plan, msgspec.json.encode(PodFile(facts=pod.facts, created_at=pod.created_at))
+            )
+        except OSError as error:
+            self._forget(pod)
+            raise Unavailable(f"the job's folder cannot be written: {error}") from error
+        job_id = self._submit(pod, job)
+        self._table.record(pod, job_id)
+        log.info("pod %s/%s (%s) is Slurm job %d", pod.facts.namespace, pod.facts.name, pod.uid, job_id)
+        if pod.deleted_at is not None:
+            raise Deleted(f"pod {pod.facts.namespace}/{pod.facts.name} was deleted while its job was submitted")
+        return job_id
+
+    def _submit(self, pod: LivePod, job: JobRequest) -> int:
+        """Call Slurm; whatever is not a clear yes or no leaves the pod in doubt."""
+        pod.doubt_since = time.monotonic()
+        try:
+            return self._driver.submit(job)
+        except SlurmRefused as error:
+            self._forget(pod)
+            raise Refused(with_hint(str(error))) from error
+        except SlurmUnavailable as error:
+            pod.doubt_since = time.monotonic()
+            raise Unavailable(f"Slurm: {error}") from error
+
+    def _forget(self, pod: LivePod) -> None:
+        """Clean up after a clear no: folder first, so that a crash between leaves a known intent."""
+        try:
+            self._folders.remove_job(pod.uid)
+        except OSError as error:
+            log.warning("cannot remove %s: %s", self._folders.job(pod.uid), error)
+        pod.doubt_since = None
+        self._table.forget(pod)

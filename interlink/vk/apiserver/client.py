@@ -1,0 +1,146 @@
+"""Requests to kube-apiserver as raw JSON: get, paged list, patch, put, post, delete with preconditions.
+
+Used by every part of the virtual kubelet; the lease has an instance (and so connections) of its own. Foreign
+exceptions are translated here and nowhere else: callers see ``errors.py`` only.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+import msgspec
+
+from interlink.vk.apiserver.access import Access
+from interlink.vk.apiserver.errors import RetryError, api_error
+
+PAGE = 500
+STRATEGIC = "application/strategic-merge-patch+json"
+JSON = "application/json"
+
+Json = dict[str, Any]
+Params = dict[str, str]
+
+
+class ApiServer:
+    """One session with kube-apiserver; made inside the running loop, closed at its end."""
+
+    def __init__(self, access: Access, timeout: float = 30.0) -> None:
+        self.access = access
+        self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=10)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=128, keepalive_timeout=60),
+            headers={"User-Agent": "interlink-vk", "Accept": JSON, "Accept-Encoding": "identity"},
+            auto_decompress=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._session.close()
+
+    async def get(self, path: str, params: Params | None = None) -> Json:
+        """Return one object."""
+        return await self._request("GET", path, params=params)
+
+    async def pages(self, path: str, params: Params) -> AsyncIterator[tuple[list[Json], str]]:
+        """Yield (items, resourceVersion) for each page of one consistent list. Raises GoneError between pages."""
+        token = ""
+        while True:
+            query = {**params, "limit": str(PAGE), **({"continue": token} if token else {})}
+            page = await self._request("GET", path, params=query)
+            metadata = page.get("metadata") or {}
+            yield page.get("items") or [], str(metadata.get("resourceVersion") or "")
+            token = str(metadata.get("continue") or "")
+            if not token:
+                return
+
+    async def post(self, path: str, body: Json) -> Json:
+        """Create an object. ConflictError where it is there already."""
+        return await self._request("POST", path, body=body)
+
+    async def put(self, path: str, body: Json) -> Json:
+        """Replace an object; ConflictError where its resourceVersion is not the newest."""
+        return await self._request("PUT", path, body=body)
+
+    async def patch(self, path: str, body: Json) -> Json:
+        """Patch by strategic merge; a ``metadata.uid`` in the body is a precondition (ConflictError)."""
+        return await self._request("PATCH", path, body=body, content_type=STRATEGIC)
+
+    async def delete(self, path: str, *, uid: str, grace_seconds: int) -> Json:
+        """Delete the object if it still has this UID, else ConflictError."""
+        options = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "gracePeriodSeconds": grace_seconds,
+            "preconditions": {"uid": uid},
+        }
+        return await self._request("DELETE", path, body=options)
+
+    async def stream(self, path: str, params: Params, silence: float) -> AsyncIterator[bytes]:
+        """Yield the raw lines of a streamed answer; ``silence`` seconds without a byte are a RetryError."""
+        what = f"GET {path}"
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=silence)
+        try:
+            async with self._session.get(
+                self.access.server + path,
+                params=params,
+                headers=self.access.headers(),
+                ssl=self.access.tls or False,
+                timeout=timeout,
+            ) as response:
+                if response.status != 200:
+                    raise api_error(what, response.status, await response.read(), response.headers.get("Retry-After"))
+                rest = b""
+                async for chunk in response.content.iter_any():
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    for line in lines:
+                        if line:
+                            yield line
+        except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError, OSError) as error:
+            raise RetryError(f"{what}: {_words(error)}") from error
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params | None = None,
+        body: Json | None = None,
+        content_type: str = JSON,
+    ) -> Json:
+        what = f"{method} {path}"
+        headers = self.access.headers()
+        if body is not None:
+            headers["Content-Type"] = content_type
+        try:
+            async with self._session.request(
+                method,
+                self.access.server + path,
+                params=params,
+                data=msgspec.json.encode(body) if body is not None else None,
+                headers=headers,
+                ssl=self.access.tls or False,
+                timeout=self._timeout,
+            ) as response:
+                content = await response.read()
+                if response.status >= 300:
+                    raise api_error(what, response.status, content, response.headers.get("Retry-After"))
+            answer: Json = msgspec.json.decode(content, type=dict)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise RetryError(f"{what}: {_words(error)}") from error
+        except msgspec.MsgspecError as error:
+            raise RetryError(f"{what}: the answer is no JSON object: {error}") from error
+        return answer
+
+
+def _words(error: BaseException) -> str:
+    return str(error) or type(error).__name__

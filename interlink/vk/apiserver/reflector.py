@@ -1,0 +1,119 @@
+"""List, then watch: keeps a handler's picture of some objects true, whatever breaks in between.
+
+Run by ``pods/informer.py``'s owner as one task for ever. Invariant: the handler gets ``replace`` with a complete list
+before anything else, and again after every gap in the watch (HTTP 410, an ERROR event); a list that failed half-way
+is never handed on.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import Any, Generic, Protocol, TypeVar
+
+import msgspec
+
+from interlink.vk.apiserver.client import ApiServer
+from interlink.vk.apiserver.errors import ApiError, GoneError, RetryError, api_error
+from interlink.vk.backoff import Backoff
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+Json = dict[str, Any]
+
+
+class WatchEvent(msgspec.Struct):
+    """One line of a watch."""
+
+    type: str
+    object: Json
+
+
+class Handler(Protocol[T]):
+    """Who is told."""
+
+    def replace(self, items: list[T]) -> None:
+        """Take the complete list."""
+
+    def upsert(self, item: T) -> None:
+        """Take an added or changed object."""
+
+    def remove(self, item: T) -> None:
+        """Take an object's last state: it is no more."""
+
+
+class Reflector(Generic[T]):
+    """One list-and-watch; ``pack`` makes of a JSON object what the handler keeps."""
+
+    def __init__(
+        self, api: ApiServer, path: str, params: dict[str, str], pack: Callable[[Json], T], handler: Handler[T]
+    ) -> None:
+        self.api = api
+        self.path = path
+        self.params = params
+        self.pack = pack
+        self.handler = handler
+        #: Called whenever the server was heard; the supervisor's sign of life.
+        self.on_life: Callable[[], None] = lambda: None
+        self._version = ""
+
+    async def run(self) -> None:
+        """List and watch for ever."""
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+        while True:
+            try:
+                if not self._version:
+                    await self._list()
+                began = time.monotonic()
+                await self._watch()
+                # A server that closes each watch at once is one that is coming up or going down.
+                if time.monotonic() - began > 5:
+                    backoff.reset()
+                await backoff.sleep()
+            except GoneError as error:
+                log.info("listing %s again: %s", self.path, error)
+                self._version = ""
+                await backoff.sleep()
+            except ApiError as error:
+                log.warning("%s; trying again", error)
+                await backoff.sleep(error.retry_after)
+            self.on_life()
+
+    async def _list(self) -> None:
+        items: list[T] = []
+        version = ""
+        async for page, page_version in self.api.pages(self.path, self.params):
+            items.extend(self.pack(item) for item in page)
+            version = page_version
+        self.handler.replace(items)
+        self._version = version
+
+    async def _watch(self) -> None:
+        seconds = random.randint(300, 600)  # noqa: S311 - only spreads reconnections
+        params = {
+            **self.params,
+            "watch": "1",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": self._version,
+            "timeoutSeconds": str(seconds),
+        }
+        async for line in self.api.stream(self.path, params, silence=seconds + 15):
+            self._take(line)
+            self.on_life()
+
+    def _take(self, line: bytes) -> None:
+        try:
+            event = msgspec.json.decode(line, type=WatchEvent)
+        except msgspec.MsgspecError as error:
+            raise RetryError(f"watch {self.path}: no event: {error}") from error
+        if event.type == "ERROR":
+            raise api_error(f"watch {self.path}", int(event.object.get("code") or 500), event.object)
+        if event.type in ("ADDED", "MODIFIED"):
+            self.handler.upsert(self.pack(event.object))
+        elif event.type == "DELETED":
+            self.handler.remove(self.pack(event.object))
+        metadata = event.object.get("metadata") or {}
+        self._version = str(metadata.get("resourceVersion") or self._version)

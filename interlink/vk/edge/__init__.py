@@ -1,0 +1,1 @@
+"""The virtual kubelet's side of the InterLink protocol."""

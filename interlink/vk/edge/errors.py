@@ -1,0 +1,33 @@
+"""What InterLink answers, typed by what the virtual kubelet does next; raised by ``client.py`` only."""
+
+
+class EdgeError(Exception):
+    """Base of all; the text is InterLink's or the site's own words."""
+
+
+class RefusedError(EdgeError):
+    """The site refuses the pod for good: the pod fails with these words."""
+
+
+class DeletedError(EdgeError):
+    """The pod was deleted at the site before its creation arrived: nothing of it runs."""
+
+
+class CursorExpiredError(EdgeError):
+    """The cursor is of another run of the plugin: take everything anew."""
+
+
+class LogsError(EdgeError):
+    """The log cannot be had; ``status`` is what kubectl is to see (404, or 400 before the start)."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class AwayError(EdgeError):
+    """Anything else: whether the request was carried out is unknown, and it is safe to send it again."""
+
+    def __init__(self, message: str, retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

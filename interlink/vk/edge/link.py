@@ -1,0 +1,60 @@
+"""Whether InterLink is there, and what it last said of itself: one picture for all parts of the virtual kubelet.
+
+Set by the node controller's ping only, so that it cannot flap between two opinions; others may ``doubt`` it, which
+makes the next ping come at once.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from interlink.wire.messages import EXTENSION_CHANGES, PingReply
+
+
+class Link:
+    """The state of the connection to the edge."""
+
+    def __init__(self) -> None:
+        #: None until the first ping has come back or failed.
+        self.reachable: bool | None = None
+        #: Why not, in a sentence.
+        self.words = "InterLink was not asked yet"
+        self.reply: PingReply | None = None
+        self.listeners: list[Callable[[bool], None]] = []
+        self.answered = asyncio.Event()
+        self._doubted = asyncio.Event()
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether the plugin offers the changes long poll."""
+        return bool(self.reply and EXTENSION_CHANGES in (self.reply.extensions or []))
+
+    def up(self, reply: PingReply) -> None:
+        """Take a ping's answer."""
+        self.reply = reply
+        self.words = f"InterLink answers: {reply.status}"
+        self.answered.set()
+        self._set(True)
+
+    def away(self, words: str) -> None:
+        """Take a ping's failure."""
+        self.words = words
+        self._set(False)
+
+    def doubt(self) -> None:
+        """Have the next ping come at once: a call has failed."""
+        self._doubted.set()
+
+    async def wait_for_doubt(self, seconds: float) -> None:
+        """Wait until somebody doubts, or so many seconds."""
+        try:
+            await asyncio.wait_for(self._doubted.wait(), seconds)
+        except TimeoutError:
+            return
+        self._doubted.clear()
+
+    def _set(self, reachable: bool) -> None:
+        if reachable == self.reachable:
+            return
+        self.reachable = reachable
+        for listener in self.listeners:
+            listener(reachable)

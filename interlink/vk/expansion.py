@@ -1,0 +1,32 @@
+"""``$(NAME)`` in environment values, commands and arguments, exactly as kubelet expands it.
+
+Source of the rule: k8s.io/kubernetes/third_party/forked/golang/expansion. Pure; called by ``environment.py``.
+"""
+
+from collections.abc import Mapping
+
+
+def expand(text: str, variables: Mapping[str, str]) -> str:
+    """Return the text with references replaced; unknown ones stay as they are, ``$$`` gives one ``$``."""
+    if "$" not in text:
+        return text
+    parts = []
+    position = 0
+    while (dollar := text.find("$", position)) >= 0 and dollar + 1 < len(text):
+        parts.append(text[position:dollar])
+        follower = text[dollar + 1]
+        position = dollar + 2
+        if follower == "$":
+            parts.append("$")
+        elif follower == "(":
+            end = text.find(")", position)
+            if end < 0:
+                parts.append("$(")
+                continue
+            name = text[position:end]
+            parts.append(variables.get(name, f"$({name})"))
+            position = end + 1
+        else:
+            parts.append("$" + follower)
+    parts.append(text[position:])
+    return "".join(parts)

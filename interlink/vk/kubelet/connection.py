@@ -1,0 +1,180 @@
+"""One connection to the kubelet port: h11 over asyncio streams, one request after another, replies that can stream.
+
+Made by ``server.py`` for each accepted connection. A client that goes away cancels its handler, so that whatever
+feeds the reply is freed. h11, not a web framework, because a later protocol (SPDY, WebSocket) takes the connection
+over where this one ends.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import h11
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS = 120.0
+LARGEST_BODY = 1 << 20
+CHUNK = 65536
+
+
+class ClientError(Exception):
+    """The client broke the protocol, or is gone."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request; ``certificate`` is the verified client certificate, in ssl's form."""
+
+    method: str
+    path: str
+    query: dict[str, list[str]]
+    headers: dict[str, str]
+    certificate: dict[str, Any] | None
+
+    def first(self, name: str) -> str:
+        """Return the query parameter's first value, empty where there is none."""
+        return self.query.get(name, [""])[0]
+
+
+class Reply:
+    """The answer to one request: whole by ``text``, or begun by ``start`` and streamed by ``write``."""
+
+    def __init__(self, connection: "Connection") -> None:
+        self._connection = connection
+        self.started = False
+
+    async def text(self, status: int, body: str | bytes, content_type: str = "text/plain; charset=utf-8") -> None:
+        """Send a whole answer."""
+        content = body.encode() if isinstance(body, str) else body
+        await self.start(status, content_type, length=len(content))
+        await self.write(content)
+
+    async def start(self, status: int, content_type: str, length: int | None = None) -> None:
+        """Send the head at once; without a length the body is chunked."""
+        size = ("Transfer-Encoding", "chunked") if length is None else ("Content-Length", str(length))
+        headers = [("Content-Type", content_type), ("X-Content-Type-Options", "nosniff"), size]
+        self.started = True
+        await self._connection.send(h11.Response(status_code=status, headers=headers))
+
+    async def write(self, content: bytes) -> None:
+        """Send a piece of the body at once; waits while the client does not read."""
+        if content:
+            await self._connection.send(h11.Data(data=content))
+
+
+Handler = Callable[[Request, Reply], Awaitable[None]]
+
+
+class Connection:
+    """One client."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: Handler) -> None:
+        self.reader = reader
+        self.writer = writer
+        self.handler = handler
+        self.protocol = h11.Connection(h11.SERVER, max_incomplete_event_size=CHUNK)
+
+    async def serve(self) -> None:
+        """Serve requests until the client goes or breaks the protocol."""
+        try:
+            while (request := await self._next_request()) is not None:
+                if not await self._answer(request):
+                    return
+                if self.protocol.our_state is h11.MUST_CLOSE:
+                    return
+                self.protocol.start_next_cycle()
+        except (ClientError, h11.RemoteProtocolError) as error:
+            await self._complain(error)
+        except (ConnectionError, ssl.SSLError, TimeoutError) as error:
+            log.debug("kubelet port: connection lost: %s", error)
+        finally:
+            self.writer.close()
+
+    async def send(self, event: h11.Event) -> None:
+        """Send one h11 event and wait until there is room for more."""
+        data = self.protocol.send(event)
+        if data:
+            self.writer.write(data)
+            await self.writer.drain()
+
+    async def _next_request(self) -> Request | None:
+        head: h11.Request | None = None
+        size = 0
+        while True:
+            event = self.protocol.next_event()
+            if event is h11.NEED_DATA:
+                self.protocol.receive_data(await asyncio.wait_for(self.reader.read(CHUNK), IDLE_SECONDS))
+            elif isinstance(event, h11.Request):
+                head = event
+            elif isinstance(event, h11.Data):
+                size += len(event.data)
+                if size > LARGEST_BODY:
+                    raise ClientError("the request's body is too large")
+            elif isinstance(event, h11.EndOfMessage) and head is not None:
+                return self._request(head)
+            else:
+                return None
+
+    def _request(self, head: h11.Request) -> Request:
+        try:
+            url = urlsplit(head.target.decode("ascii"))
+            query = parse_qs(url.query, keep_blank_values=True, max_num_fields=1000)
+        except ValueError as error:
+            raise ClientError(f"malformed request target: {error}") from error
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers}
+        tls = self.writer.get_extra_info("ssl_object")
+        certificate = tls.getpeercert() if tls else None
+        return Request(head.method.decode("ascii"), unquote(url.path), query, headers, certificate)
+
+    async def _answer(self, request: Request) -> bool:
+        """Run the handler; False where the client went away or the reply could not be ended properly."""
+        work = asyncio.ensure_future(self._handle(request))
+        watch = asyncio.ensure_future(self._until_gone())
+        try:
+            await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            gone = not work.done()
+            for task in (work, watch):
+                task.cancel()
+            await asyncio.gather(work, watch, return_exceptions=True)
+        return not gone and not work.cancelled() and work.exception() is None and work.result()
+
+    async def _handle(self, request: Request) -> bool:
+        reply = Reply(self)
+        try:
+            await self.handler(request, reply)
+        except (ConnectionError, ssl.SSLError):
+            return False
+        except Exception:
+            log.exception("kubelet port: %s %s", request.method, request.path)
+            if reply.started:
+                return False  # cut off, so that nobody takes it for the whole
+            await reply.text(500, "internal error of the virtual kubelet; its log has the reason\n")
+        await self.send(h11.EndOfMessage())
+        return True
+
+    async def _until_gone(self) -> None:
+        try:
+            while data := await self.reader.read(CHUNK):
+                self.protocol.receive_data(data)
+        except (ConnectionError, ssl.SSLError):
+            return
+
+    async def _complain(self, error: Exception) -> None:
+        log.debug("kubelet port: bad request: %s", error)
+        if self.protocol.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            return
+        status = getattr(error, "error_status_hint", 400)
+        try:
+            body = f"{error}\n".encode()
+            headers = [("Content-Length", str(len(body))), ("Connection", "close")]
+            await self.send(h11.Response(status_code=status, headers=headers))
+            await self.send(h11.Data(data=body))
+            await self.send(h11.EndOfMessage())
+        except (ConnectionError, ssl.SSLError, h11.LocalProtocolError):
+            return

@@ -1,0 +1,125 @@
+"""``kubectl logs``: /containerLogs/NAMESPACE/POD/CONTAINER, streamed through from the edge as it comes.
+
+A route of ``routes.py``. Errors carry the edge's words with the codes that kubectl knows: 404, or 400 before the start.
+"""
+
+from typing import Any
+
+from interlink.vk.edge.client import EdgeClient
+from interlink.vk.edge.errors import AwayError, LogsError
+from interlink.vk.kubelet.connection import Reply, Request
+from interlink.vk.pods.record import PodRecord
+from interlink.vk.pods.store import PodStore
+from interlink.vk.times import now_micros, parse_time
+from interlink.wire.messages import LogOptions, LogRequest
+
+Json = dict[str, Any]
+
+
+class OptionError(Exception):
+    """A query parameter is wrong (422)."""
+
+
+class Logs:
+    """Serves the logs of the node's pods."""
+
+    def __init__(self, store: PodStore, edge: EdgeClient) -> None:
+        self.store = store
+        self.edge = edge
+
+    async def serve(self, request: Request, reply: Reply, namespace: str, name: str, container: str) -> None:
+        """Answer one request."""
+        record = self.store.by_name(namespace, name)
+        if record is None:
+            await reply.text(404, f'pod "{name}" in namespace "{namespace}" is not on this node\n')
+            return
+        if container not in container_names(record.load()):
+            await reply.text(404, f'container "{container}" not found in pod "{name}"\n')
+            return
+        try:
+            options, limit = log_options(request)
+        except OptionError as error:
+            await reply.text(422, f"{error}\n")
+            return
+        if limit == 0 or is_empty(options, request):
+            await reply.text(200, "")
+            return
+        message = LogRequest(
+            Namespace=namespace, PodUID=record.uid, PodName=name, ContainerName=container, Opts=options
+        )
+        await self._stream(message, reply, record, limit)
+
+    async def _stream(self, message: LogRequest, reply: Reply, record: PodRecord, limit: int | None) -> None:
+        try:
+            async with self.edge.logs(message) as source:
+                await reply.start(200, "text/plain; charset=utf-8")
+                async for chunk in source.iter_any():
+                    piece = chunk if limit is None else chunk[:limit]
+                    await reply.write(piece)
+                    if limit is not None:
+                        limit -= len(piece)
+                        if limit <= 0:
+                            return
+        except LogsError as error:
+            if error.status == 404 and not record.ran and not record.terminal:
+                # The edge does not know the pod yet: to kubectl that is a container that has not started.
+                waiting = f'container "{message.ContainerName}" in pod "{message.PodName}" is waiting to start'
+                await reply.text(400, f"{waiting}: ContainerCreating\n")
+                return
+            await reply.text(error.status, f"{error}\n")
+        except AwayError as error:
+            await reply.text(500, f"{error}\n")
+
+
+def container_names(pod: Json) -> list[str]:
+    """Return the names of all containers of the pod."""
+    spec = pod["spec"]
+    return [entry["name"] for key in ("initContainers", "containers") for entry in spec.get(key) or []]
+
+
+def log_options(request: Request) -> tuple[LogOptions, int | None]:
+    """Return the wire's options, and the limit in bytes that we hold ourselves. Raises OptionError."""
+    tail = _number(request, "tailLines", 0)
+    limit = _number(request, "limitBytes", 1)
+    seconds = _number(request, "sinceSeconds", 1)
+    since = request.first("sinceTime")
+    if seconds and since:
+        raise OptionError("at most one of sinceTime or sinceSeconds may be specified")
+    if since and parse_time(since) is None:
+        raise OptionError(f"sinceTime: {since!r} is no RFC 3339 time")
+    options = LogOptions(
+        Tail=tail or 0,
+        Timestamps=_flag(request, "timestamps"),
+        Follow=_flag(request, "follow"),
+        Previous=_flag(request, "previous"),
+        SinceSeconds=seconds or 0,
+    )
+    if since:
+        options.SinceTime = since
+    if tail == 0 and options.Follow:
+        # The protocol's 0 means "all": only what comes from now on is what was asked for.
+        options.SinceSeconds, options.SinceTime = 0, now_micros()
+    elif limit and not tail:
+        # The protocol forbids both at once; the limit is held here in any case.
+        options.Bytes = options.LimitBytes = limit
+    return options, limit
+
+
+def is_empty(options: LogOptions, request: Request) -> bool:
+    """Whether the last zero lines are asked for, and nothing after them."""
+    return request.first("tailLines") == "0" and not options.Follow
+
+
+def _number(request: Request, name: str, least: int) -> int | None:
+    text = request.first(name)
+    if not text:
+        return None
+    if not text.isascii() or not text.lstrip("-").isdigit() or len(text) > 18:
+        raise OptionError(f"{name}: {text[:40]!r} is no number")
+    if int(text) < least:
+        raise OptionError(f"{name}: must be at least {least}")
+    return int(text)
+
+
+def _flag(request: Request, name: str) -> bool:
+    return request.first(name).lower() in ("true", "1")

@@ -1,0 +1,1 @@
+"""The node that the pods are bound to: its object, its conditions, its lease."""

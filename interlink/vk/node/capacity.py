@@ -1,0 +1,53 @@
+"""What the node offers: the site's word where it gives one, else the configuration's.
+
+Pure; called by ``controller.py`` after each ping.
+"""
+
+import logging
+
+from interlink.config import NodeResources
+from interlink.core.quantity import QuantityError, parse_quantity
+from interlink.wire.messages import PingReply, Resources
+
+log = logging.getLogger(__name__)
+
+#: A batch site accounts no scratch space to jobs: a nominal amount lets pods that ask for some be scheduled.
+NOMINAL_STORAGE = "1Ti"
+
+
+def node_capacity(reply: PingReply | None, fallback: NodeResources) -> dict[str, str]:
+    """Return the node's capacity as quantities by resource name."""
+    said = (reply.resources if reply else None) or Resources()
+    capacity = {
+        "cpu": _valid("cpu", said.cpu, fallback.cpu),
+        "memory": _valid("memory", said.memory, fallback.memory),
+        "pods": _valid("pods", said.pods, fallback.pods),
+        "ephemeral-storage": NOMINAL_STORAGE,
+    }
+    for accelerator in said.accelerators or []:
+        name = accelerator.resourceType
+        if "/" not in name:
+            log.warning("the site offers %r, which is no extended resource (DOMAIN/NAME): ignored", name)
+            continue
+        capacity[name] = _valid(name, accelerator.available, "0")
+    return capacity
+
+
+def same_capacity(held: dict[str, str], wanted: dict[str, str]) -> bool:
+    """Whether the API holds these amounts, however it writes them; resources of others do not count."""
+    try:
+        return all(name in held and parse_quantity(held[name]) == parse_quantity(wanted[name]) for name in wanted)
+    except QuantityError:
+        return False
+
+
+def _valid(name: str, said: str | None, fallback: str) -> str:
+    if not said:
+        return fallback
+    try:
+        if parse_quantity(said) >= 0:
+            return said
+    except QuantityError:
+        pass
+    log.warning("the site says %r for %s, which is no amount: taking %s", said, name, fallback)
+    return fallback

@@ -1,0 +1,136 @@
+"""Pings the edge and keeps the node object true: registered, labelled, tainted, with the site's capacity.
+
+One task, run by ``main.py``. Invariants: what others put on the node stays; nothing is written that does not differ,
+but for a heartbeat every five minutes; a ping's failure changes a condition and a taint, never readiness.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from interlink.config import Config
+from interlink.vk.apiserver.client import ApiServer
+from interlink.vk.apiserver.errors import ApiError, ConflictError, NotFoundError
+from interlink.vk.edge.client import EdgeClient
+from interlink.vk.edge.errors import AwayError
+from interlink.vk.edge.link import Link
+from interlink.vk.events import Events
+from interlink.vk.node import spec
+from interlink.vk.node.capacity import node_capacity
+from interlink.vk.node.conditions import dated, node_conditions
+from interlink.vk.node.status import node_status, status_patch
+from interlink.vk.times import now_seconds
+
+log = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+
+PING_SECONDS = 10.0
+HEARTBEAT_SECONDS = 300.0
+
+
+class NodeController:
+    """One virtual node."""
+
+    def __init__(self, api: ApiServer, edge: EdgeClient, link: Link, events: Events, config: Config) -> None:
+        self.api = api
+        self.edge = edge
+        self.link = link
+        self.events = events
+        self.config = config
+        self.path = f"/api/v1/nodes/{config.node_name}"
+        self.uid = ""
+        self.capacity = node_capacity(None, config.resources)
+        self._written = 0.0
+        self.on_life: Callable[[], None] = lambda: None
+
+    async def run(self) -> None:
+        """Ping and reconcile for ever."""
+        while True:
+            await self.ping()
+            try:
+                await self.reconcile()
+            except ConflictError as error:
+                log.info("node: changed by somebody else meanwhile: %s", error)
+                self.link.doubt()
+            except ApiError as error:
+                log.warning("node: %s; trying again", error)
+            self.on_life()
+            await self.link.wait_for_doubt(PING_SECONDS)
+
+    async def ping(self) -> None:
+        """Ask the edge, and tell everybody when its answer is another than before."""
+        before = self.link.reachable
+        try:
+            reply = await self.edge.ping()
+        except AwayError as error:
+            if before is not False:
+                log.warning("%s", error)
+                self.events.node("Warning", "InterLinkAway", str(error))
+            self.link.away(str(error))
+            return
+        if not before:
+            log.info("InterLink at %s answers: %s", self.edge.name, reply.status)
+            if before is False:
+                self.events.node("Normal", "InterLinkBack", f"InterLink at {self.edge.name} answers again")
+        self.link.up(reply)
+
+    async def reconcile(self) -> None:
+        """Bring the node object into line. Raises ApiError."""
+        try:
+            node = await self.api.get(self.path)
+        except NotFoundError:
+            node = await self._register()
+        if self.uid and node["metadata"]["uid"] != self.uid:
+            log.warning("node %s was made anew by somebody else", self.config.node_name)
+        self.uid = node["metadata"]["uid"]
+        await self._write(node)
+
+    async def _register(self) -> Json:
+        log.info("registering node %s", self.config.node_name)
+        capacity = node_capacity(self.link.reply, self.config.resources)
+        status = node_status(self.config, capacity, node_conditions(self.link.reachable, self.link.words))
+        status["conditions"] = dated(status["conditions"], [], now_seconds())
+        owned = spec.Owned()
+        taints = spec.wanted_taints(self.config, self.link.reply, owned, self.link.reachable)
+        node = {
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": {"name": self.config.node_name, "labels": spec.node_labels(self.config)},
+            "spec": {"providerID": f"external:///{self.config.node_name}", "taints": taints},
+            "status": status,
+        }
+        return await self.api.post("/api/v1/nodes", node)
+
+    async def _write(self, node: Json) -> None:
+        before = spec.owned_of(node)
+        held = (node.get("status") or {}).get("capacity") or {}
+        if self.link.reply or not held:
+            self.capacity = node_capacity(self.link.reply, self.config.resources)
+        else:
+            # Nobody answered since we started: what the site said last time is nearer the truth than the defaults.
+            self.capacity = {name: held.get(name, amount) for name, amount in self.capacity.items()} | {
+                name: held[name] for name in before.resources if name in held
+            }
+        labels = spec.node_labels(self.config)
+        taints = spec.wanted_taints(self.config, self.link.reply, before, self.link.reachable)
+        resources = sorted(name for name in self.capacity if "/" in name)
+        owned = spec.Owned(
+            labels=sorted(labels),
+            taints=sorted(spec.taint_names(taints)),
+            plugin=spec.plugin_taints(self.link.reply, before),
+            resources=resources,
+        )
+        stale = [name for name in before.resources if name not in resources]
+        heartbeat = time.monotonic() - self._written >= HEARTBEAT_SECONDS or not self._written
+        conditions = node_conditions(self.link.reachable, self.link.words)
+        wanted = node_status(self.config, self.capacity, conditions)
+        # Metadata first: its patch holds to the version that was read, and the status patch makes a new one.
+        metadata = spec.metadata_patch(node, labels, taints, owned)
+        if metadata:
+            await self.api.patch(self.path, metadata)
+        patch = status_patch(node, wanted, stale, now_seconds(), heartbeat=heartbeat)
+        if patch:
+            await self.api.patch(f"{self.path}/status", patch)
+            self._written = time.monotonic()

@@ -1,0 +1,31 @@
+"""What the steps of a pod's life work with: one bundle, made once by ``main.py``."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from interlink.vk.apiserver.client import ApiServer
+from interlink.vk.edge.book import StatusBook
+from interlink.vk.edge.client import EdgeClient
+from interlink.vk.edge.link import Link
+from interlink.vk.events import Events
+from interlink.vk.pods.queue import WorkQueue
+from interlink.vk.pods.store import PodStore
+from interlink.vk.pods.writer import StatusWriter
+
+
+@dataclass
+class Context:
+    """The pod controller's surroundings."""
+
+    api: ApiServer
+    edge: EdgeClient
+    link: Link
+    book: StatusBook
+    store: PodStore
+    queue: WorkQueue
+    events: Events
+    writer: StatusWriter
+    #: The node's allocatable amounts, for resourceFieldRef without a limit.
+    allocatable: Callable[[], Mapping[str, str]] = dict
+    #: The cluster's service variables of every container.
+    services: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,162 @@
+"""Brings one pod a step further: looks at all sides, decides, acts, and says when to look again.
+
+``reconcile`` is the work queue's worker. The steps of a pod's life are here, those of its end in ``ending.py``.
+"""
+
+import logging
+import time
+from typing import Any
+
+from interlink.vk.apiserver.errors import ApiError, InvalidError
+from interlink.vk.edge.errors import AwayError, DeletedError, RefusedError
+from interlink.vk.gather import NotReadyError
+from interlink.vk.pods import ending
+from interlink.vk.pods.context import Context
+from interlink.vk.pods.decision import Memory, Step, View, decide
+from interlink.vk.pods.queue import RetryLater
+from interlink.vk.pods.record import PodRecord
+from interlink.vk.pods.request import ContainersNotReadyError, create_request
+from interlink.vk.pods.status import rejected_status, reported_status, waiting_status
+from interlink.vk.times import now_seconds
+from interlink.wire.messages import PodStatus
+
+log = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+
+
+class PodController:
+    """All pods of the node."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.memories: dict[str, Memory] = {}
+
+    async def reconcile(self, uid: str) -> float | None:
+        """Bring the pod one step further; return the seconds after which to look again. Raises RetryLater."""
+        memory = self.memories.setdefault(uid, Memory())
+        view = self._view(uid, memory)
+        try:
+            again = await self._act(uid, view, decide(view))
+        except AwayError as error:
+            self._tell_away(view, error)
+            raise RetryLater(str(error), error.retry_after) from error
+        except InvalidError as error:
+            log.exception("pod %s: the API refuses what we say", view.record or uid)
+            raise RetryLater(str(error), 5.0) from error
+        except ApiError as error:
+            log.warning("pod %s: %s", view.record or uid, error)
+            raise RetryLater(str(error), error.retry_after) from error
+        return again
+
+    def on_snapshot(self, asked: float, touched: set[str]) -> None:
+        """Take a complete picture of the edge: what was sent before it was asked for and is not in it, is lost."""
+        for uid, memory in self.memories.items():
+            if memory.submitted is not None and memory.submitted < asked and not self.context.book.get(uid):
+                log.warning("pod %s: the edge has forgotten it", uid)
+                memory.submitted = None
+        self.look_at_all(touched)
+
+    def look_at_all(self, also: set[str] | None = None) -> None:
+        """Have every pod looked at."""
+        for uid in {*self.context.store.pods, *self.context.store.gone, *self.memories, *(also or ())}:
+            self.context.queue.add(uid)
+
+    def _view(self, uid: str, memory: Memory) -> View:
+        store, book = self.context.store, self.context.book
+        return View(store.get(uid), book.get(uid), memory, store.listed, book.synced)
+
+    async def _act(self, uid: str, view: View, step: Step) -> float | None:
+        log.debug("pod %s: %s", view.record or uid, step.name)
+        record, memory, again = view.record, view.memory, None
+        if step is Step.FORGET:
+            self._forget(uid)
+        elif step is Step.ORPHAN:
+            again = await ending.end_orphan(self.context, uid, memory, view.status)
+        elif record is None or step is Step.WAIT:
+            pass
+        elif step is Step.CREATE:
+            await self._create(record, memory)
+        elif step is Step.REPORT and view.status:
+            await self._report(record, view.status)
+        elif step is Step.CANCEL:
+            again = await ending.cancel(self.context, record, memory)
+        elif step is Step.ASK:
+            again = await ending.ask(self.context, record, memory)
+        elif step is Step.REMOVE:
+            again = await ending.remove(self.context, record, memory, view.status)
+        elif step is Step.LOST:
+            again = await ending.lose(self.context, record, memory)
+        return again
+
+    def _forget(self, uid: str) -> None:
+        self.memories.pop(uid, None)
+        self.context.store.forget(uid)
+        self.context.book.forget(uid)
+
+    async def _create(self, record: PodRecord, memory: Memory) -> None:
+        context = self.context
+        pod = record.load()
+        try:
+            request = await create_request(
+                context.api, record.load(), context.book.cluster, context.allocatable(), context.services
+            )
+        except ContainersNotReadyError as error:
+            problems = {name: ("CreateContainerConfigError", words) for name, words in error.problems.items()}
+            await self._hold(record, pod, problems, "Failed", f"Error: {error}")
+            raise RetryLater(str(error), 1.0) from error
+        except NotReadyError as error:
+            await self._hold(record, pod, {}, "FailedMount", str(error))
+            raise RetryLater(str(error), 1.0) from error
+        newest = context.store.get(record.uid)
+        if newest is None or newest.deleting:
+            return  # it went away meanwhile, and its news are in the queue
+        memory.attempted = True
+        try:
+            reply = await context.edge.create(request)
+        except RefusedError as error:
+            await self._reject(record, pod, "SlurmRefused", str(error))
+        except DeletedError as error:
+            await self._reject(record, pod, "Deleted", f"the edge has deleted this pod: {error}")
+        else:
+            memory.submitted = time.monotonic()
+            memory.told_away = False
+            log.info("pod %s: job %s", record, reply.PodJID)
+            context.events.pod(pod, "Normal", "Created", f"Created job {reply.PodJID}")
+
+    async def _hold(
+        self, record: PodRecord, pod: Json, problems: dict[str, tuple[str, str]], reason: str, message: str
+    ) -> None:
+        """Say why the pod cannot be sent yet; it stays Pending."""
+        self.context.events.pod(pod, "Warning", reason, message)
+        await self.context.writer.write(record, pod, waiting_status(pod, problems, now_seconds()))
+
+    async def _reject(self, record: PodRecord, pod: Json, reason: str, words: str) -> None:
+        log.info("pod %s: %s: %s", record, reason, words)
+        self.context.events.pod(pod, "Warning", "FailedCreate", words)
+        await self.context.writer.write(record, pod, rejected_status(pod, reason, words, now_seconds()))
+
+    async def _report(self, record: PodRecord, status: PodStatus) -> None:
+        pod = record.load()
+        desired = reported_status(pod, status, now_seconds())
+        running = _running(pod.get("status") or {})
+        if not await self.context.writer.write(record, pod, desired):
+            return
+        for name in sorted(_running(desired) - running):
+            self.context.events.pod(pod, "Normal", "Started", f"Started container {name}")
+
+    def _tell_away(self, view: View, error: AwayError) -> None:
+        self.context.link.doubt()
+        if view.memory.told_away or view.record is None:
+            return
+        view.memory.told_away = True
+        log.warning("pod %s: waits for the edge: %s", view.record, error)
+        self.context.events.pod(view.record.load(), "Warning", "InterLinkUnreachable", f"{error}; trying again")
+
+
+def _running(status: Json) -> set[str]:
+    return {
+        container["name"]
+        for container in status.get("containerStatuses") or []
+        if "running" in (container.get("state") or {})
+    }

@@ -1,0 +1,130 @@
+"""The steps of a pod's end: cancel the job, wait for the edge's word, patch the last status, remove the object.
+
+Called by ``controller.py`` when ``decision.py`` says so. Invariant: a job is ended only for a pod that is being
+deleted, is over, or was seen to be missing by a fresh look at the API; an object is removed only with its own UID.
+"""
+
+import logging
+import time
+from typing import Any
+
+from interlink.vk.apiserver.errors import ConflictError, NotFoundError
+from interlink.vk.pods.context import Context
+from interlink.vk.pods.decision import GONE, Memory
+from interlink.vk.pods.record import PodRecord, pod_path
+from interlink.vk.pods.request import mark
+from interlink.vk.pods.status import final_status, reported_status
+from interlink.vk.times import now_seconds
+from interlink.wire.messages import PodStatus
+
+log = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+
+#: How long a pod that ran may be unknown to the edge before it counts as lost.
+LOST_SECONDS = 60.0
+#: The shortest time between two DELETEs of one object (a finalizer may hold it for hours).
+DELETE_SECONDS = 60.0
+#: How long to wait for a watch that is behind a fresh look.
+LAG_SECONDS = 5.0
+
+
+async def cancel(context: Context, record: PodRecord, memory: Memory) -> float:
+    """Tell the edge to end the pod, with the grace period that holds now."""
+    pod = record.load()
+    log.info("pod %s: ending its job, grace period %s s", record, record.grace)
+    await context.edge.delete(mark(pod, context.book.cluster))
+    if memory.cancelled is None:
+        for container in pod["spec"]["containers"]:
+            context.events.pod(pod, "Normal", "Killing", f"Stopping container {container['name']}")
+    memory.cancelled = (record.deleting, record.grace)
+    memory.unknown_to_edge = False
+    return 0.0
+
+
+async def ask(context: Context, record: PodRecord, memory: Memory) -> float:
+    """Ask whether the edge knows the pod, after it has noted the deletion."""
+    memory.unknown_to_edge = not await _known_to_edge(context, record)
+    return 0.0
+
+
+async def remove(context: Context, record: PodRecord, memory: Memory, status: PodStatus | None) -> float | None:
+    """Patch the last status, then remove the object; a finalizer's owner is not pressed."""
+    if not record.terminal:
+        pod, now = record.load(), now_seconds()
+        desired = reported_status(pod, status, now) if status else final_status(pod, "", "", now)
+        if not await context.writer.write(record, pod, desired):
+            return None
+    if record.grace == 0 and record.finalizers:
+        return None
+    now_monotonic = time.monotonic()
+    if memory.removed is not None and now_monotonic - memory.removed < DELETE_SECONDS:
+        return DELETE_SECONDS
+    memory.removed = now_monotonic
+    try:
+        await context.api.delete(record.path, uid=record.uid, grace_seconds=0)
+        log.info("pod %s: removed, its job has ended", record)
+    except (NotFoundError, ConflictError) as error:
+        log.info("pod %s: was removed already: %s", record, error)
+    except Exception:
+        memory.removed = None
+        raise
+    return DELETE_SECONDS
+
+
+async def end_orphan(context: Context, uid: str, memory: Memory, status: PodStatus | None) -> float | None:
+    """End the job of a pod whose object is gone, after a fresh look at the API has said so."""
+    gone = context.store.gone.get(uid)
+    if gone:
+        namespace, name = gone.namespace, gone.name
+    elif status:
+        namespace, name = status.namespace, status.name
+    else:
+        return None
+    try:
+        found = await context.api.get(pod_path(namespace, name))
+        if found["metadata"]["uid"] == uid:
+            return LAG_SECONDS
+    except NotFoundError:
+        pass
+    log.info("pod %s/%s (%s): is gone from the API; ending its job", namespace, name, uid)
+    pod = gone.load() if gone else _minimal_pod(namespace, name, uid, context.book.node_name)
+    await context.edge.delete(mark(pod, context.book.cluster))
+    memory.cancelled = GONE
+    return 0.0
+
+
+async def lose(context: Context, record: PodRecord, memory: Memory) -> float | None:
+    """Mark a pod Failed that ran and that the edge does not know, once it had time to remember."""
+    now = time.monotonic()
+    if memory.lost_since is None:
+        log.warning("pod %s: ran, and the edge does not know it; waiting %.0f s", record, LOST_SECONDS)
+        memory.lost_since = now
+    if now - memory.lost_since < LOST_SECONDS:
+        return LOST_SECONDS - (now - memory.lost_since)
+    if await _known_to_edge(context, record):
+        return 0.0
+    pod = record.load()
+    words = "The pod was running, and the site knows no job of it any more"
+    context.events.pod(pod, "Warning", "NotFound", words)
+    await context.writer.write(record, pod, final_status(pod, "NotFound", words, now_seconds()))
+    return None
+
+
+async def _known_to_edge(context: Context, record: PodRecord) -> bool:
+    statuses = await context.edge.statuses([mark(record.load(), context.book.cluster)])
+    for status in statuses:
+        if record.uid == status.UID:
+            if context.book.get(record.uid) is None:
+                context.book.put(status)
+            return True
+    return False
+
+
+def _minimal_pod(namespace: str, name: str, uid: str, node_name: str) -> Json:
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"namespace": namespace, "name": name, "uid": uid},
+        "spec": {"containers": [], "nodeName": node_name},
+    }

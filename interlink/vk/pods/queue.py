@@ -1,0 +1,108 @@
+"""The work queue: which pods need a look, one look at a time for each, many pods at once, nothing ever given up.
+
+Run by ``main.py`` with the controller's ``reconcile`` as worker. Invariants: a UID is worked on by one worker at most;
+what is added while its pod is worked on is looked at once more afterwards; a failure delays only its own pod.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from interlink.vk.backoff import pause_after
+
+log = logging.getLogger(__name__)
+
+WORKERS = 64
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 60.0
+
+#: Looks at one pod; returns the seconds after which to look again, or None where only news are a reason to.
+Worker = Callable[[str], Awaitable[float | None]]
+
+
+class RetryLater(Exception):
+    """Look again, with growing pauses. ``at_least`` is the other side's wish in seconds."""
+
+    def __init__(self, message: str, at_least: float = 0.0) -> None:
+        super().__init__(message)
+        self.at_least = at_least
+
+
+@dataclass
+class _Entry:
+    ready: bool = False
+    busy: bool = False
+    failures: int = 0
+    timer: asyncio.TimerHandle | None = None
+
+
+class WorkQueue:
+    """UIDs to look at."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, _Entry] = {}
+        self._ready: asyncio.Queue[str] = asyncio.Queue()
+
+    def add(self, key: str) -> None:
+        """Look at this pod as soon as a worker is free."""
+        entry = self._entries.setdefault(key, _Entry())
+        if entry.timer:
+            entry.timer.cancel()
+            entry.timer = None
+        if entry.ready:
+            return
+        entry.ready = True
+        if not entry.busy:
+            self._ready.put_nowait(key)
+
+    def add_after(self, key: str, seconds: float) -> None:
+        """Look at this pod after so many seconds, unless something calls for it before."""
+        entry = self._entries.setdefault(key, _Entry())
+        if entry.ready:
+            return
+        if entry.timer:
+            entry.timer.cancel()
+        entry.timer = asyncio.get_running_loop().call_later(seconds, self.add, key)
+
+    def kick(self) -> None:
+        """Look at once at every pod that waits out a pause: what held them up is gone."""
+        for key, entry in list(self._entries.items()):
+            entry.failures = 0
+            if entry.timer:
+                self.add(key)
+
+    async def run(self, worker: Worker, workers: int = WORKERS) -> None:
+        """Work for ever."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(workers):
+                group.create_task(self._work(worker))
+
+    async def _work(self, worker: Worker) -> None:
+        while True:
+            key = await self._ready.get()
+            entry = self._entries[key]
+            entry.ready, entry.busy = False, True
+            again: float | None
+            try:
+                again = await worker(key)
+                entry.failures = 0
+            except RetryLater as later:
+                again = max(later.at_least, pause_after(entry.failures, FIRST_PAUSE, LONGEST_PAUSE))
+                entry.failures += 1
+                log.debug("pod %s: again in %.1f s: %s", key, again, later)
+            except Exception:
+                # One pod's fault must not stop the others: it is said with its traceback and tried again.
+                again = pause_after(entry.failures + 3, FIRST_PAUSE, LONGEST_PAUSE)
+                entry.failures += 1
+                log.exception("pod %s: unexpected; again in %.1f s", key, again)
+            finally:
+                entry.busy = False
+            self._put_back(key, entry, again)
+
+    def _put_back(self, key: str, entry: _Entry, again: float | None) -> None:
+        if entry.ready:
+            self._ready.put_nowait(key)
+        elif again is not None:
+            self.add_after(key, again)
+        else:
+            del self._entries[key]

@@ -1,0 +1,141 @@
+"""From the edge's PodStatus to the patch of v1.PodStatus, and whether the API needs it at all.
+
+Pure; called by ``controller.py``. Invariants: a terminal phase is never left, nor taken while something may still
+run; what is equal in the API is not sent; foreign conditions and fields are never touched.
+"""
+
+import ipaddress
+from typing import Any
+
+from interlink.vk.pods.conditions import pod_conditions
+from interlink.vk.pods.containers import container_statuses, end_containers
+from interlink.vk.pods.phase import pod_phase
+from interlink.vk.pods.record import TERMINAL
+from interlink.wire.messages import PodStatus
+
+Json = dict[str, Any]
+
+
+def reported_status(pod: Json, status: PodStatus, now: str) -> Json:
+    """Return the v1.PodStatus fields that the edge's word makes of this pod."""
+    spec, old = pod["spec"], pod.get("status") or {}
+    policy = spec.get("restartPolicy") or "Always"
+    init = container_statuses(
+        spec.get("initContainers") or [], status.initContainers, old.get("initContainerStatuses") or [], policy
+    )
+    main = container_statuses(spec["containers"], status.containers, old.get("containerStatuses") or [], policy)
+    if status.ended:
+        main = end_containers(main, now)
+        init = [entry if "terminated" in entry["state"] else end_containers([entry], now)[0] for entry in init]
+    phase = pod_phase(spec, _by_name(init, main), terminal=status.ended)
+    if phase in TERMINAL and not status.ended:
+        phase = "Pending" if old.get("phase") == "Pending" else "Running"
+    desired = _assemble(pod, phase, init, main, now)
+    if status.reason or status.message:
+        desired |= {"reason": status.reason, "message": status.message}
+    return desired | _addresses(status.hostIP)
+
+
+def final_status(pod: Json, reason: str, message: str, now: str) -> Json:
+    """Return the terminal status of a pod of which the edge knows nothing (any more)."""
+    spec, old = pod["spec"], pod.get("status") or {}
+    policy = spec.get("restartPolicy") or "Always"
+    api_init, api_main = old.get("initContainerStatuses") or [], old.get("containerStatuses") or []
+    init = end_containers(container_statuses(spec.get("initContainers") or [], api_init, api_init, policy), now)
+    main = end_containers(container_statuses(spec["containers"], api_main, api_main, policy), now)
+    phase = pod_phase(spec, _by_name(init, main), terminal=True)
+    desired = _assemble(pod, phase, init, main, now)
+    return desired | ({"reason": reason, "message": message} if reason else {})
+
+
+def rejected_status(pod: Json, reason: str, message: str, now: str) -> Json:
+    """Return the status of a pod that never ran and never will: Failed, with the words of who refused it."""
+    desired = _assemble(pod, "Failed", [], [], now)
+    return desired | {"reason": reason, "message": message}
+
+
+def waiting_status(pod: Json, problems: dict[str, tuple[str, str]], now: str) -> Json:
+    """Return the status of a pod that cannot be sent yet; ``problems`` gives some containers' reason and message."""
+    spec = pod["spec"]
+    main = container_statuses(spec["containers"], [], [], "Always")
+    for entry in main:
+        reason, message = problems.get(entry["name"], ("ContainerCreating", ""))
+        entry["state"] = {"waiting": {"reason": reason, **({"message": message} if message else {})}}
+    init = container_statuses(spec.get("initContainers") or [], [], [], "Always")
+    return _assemble(pod, "Pending", init, main, now)
+
+
+def patch_needed(current: Json, desired: Json) -> bool:
+    """Whether the API's status differs from what is wanted, seen through its defaults and dropped fields."""
+    for key, wanted in desired.items():
+        if key == "conditions":
+            held = {condition["type"]: condition for condition in current.get("conditions") or []}
+            if any(_differs(held.get(condition["type"]) or {}, condition) for condition in wanted):
+                return True
+        elif key in ("containerStatuses", "initContainerStatuses"):
+            held_list = current.get(key) or []
+            if len(held_list) != len(wanted):
+                return True
+            if any(_differs(held, entry) for held, entry in zip(held_list, wanted, strict=True)):
+                return True
+        elif key == "observedGeneration":
+            if _generation_differs(current, desired):
+                return True
+        elif _bare(current.get(key)) != _bare(wanted):
+            return True
+    return False
+
+
+def _assemble(pod: Json, phase: str, init: list[Json], main: list[Json], now: str) -> Json:
+    old = pod.get("status") or {}
+    if old.get("phase") in TERMINAL:
+        phase = old["phase"]
+    desired: Json = {
+        "phase": phase,
+        "conditions": pod_conditions(pod, phase, _by_name(init, main), now),
+        "startTime": old.get("startTime") or now,
+    }
+    if main:
+        desired["containerStatuses"] = main
+    if init:
+        desired["initContainerStatuses"] = init
+    if (pod.get("metadata") or {}).get("generation"):
+        desired["observedGeneration"] = pod["metadata"]["generation"]
+    return desired
+
+
+def _addresses(address: str) -> Json:
+    """Return the address fields: a job shares its compute node's network, so the pod's address is the host's."""
+    try:
+        address = str(ipaddress.ip_address(address))
+    except ValueError:
+        return {}
+    single = [{"ip": address}]
+    return {"hostIP": address, "hostIPs": single, "podIP": address, "podIPs": single}
+
+
+def _by_name(*lists: list[Json]) -> dict[str, Json]:
+    return {status["name"]: status for statuses in lists for status in statuses}
+
+
+def _differs(held: Json, wanted: Json) -> bool:
+    if _generation_differs(held, wanted):
+        return True
+    keys = [key for key in wanted if key != "observedGeneration"]
+    return bool(_bare({key: held.get(key) for key in keys}) != _bare({key: wanted[key] for key in keys}))
+
+
+def _generation_differs(held: Json, wanted: Json) -> bool:
+    """Whether the generations differ; an older server drops the field, so its absence is no difference."""
+    held_one, wanted_one = held.get("observedGeneration"), wanted.get("observedGeneration")
+    return bool(held_one) and bool(wanted_one) and held_one != wanted_one
+
+
+def _bare(value: Any) -> Any:
+    """Return the value without what JSON may write or leave out at will: nulls, empty texts, maps and lists."""
+    if isinstance(value, dict):
+        kept = {key: _bare(item) for key, item in value.items()}
+        return {key: item for key, item in kept.items() if item not in (None, "", {}, [])}
+    if isinstance(value, list):
+        return [_bare(item) for item in value]
+    return None if value == "" else value

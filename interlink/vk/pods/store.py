@@ -1,0 +1,70 @@
+"""All pods of this node by UID, as the apiserver told them; tells a listener which UIDs to look at again.
+
+The reflector's handler. Invariants: keyed by UID, so that a pod of the same name is another pod; a record is never
+replaced by an older one; a pod that is gone stays in ``gone`` until the controller has seen to its job.
+"""
+
+from collections.abc import Callable
+
+from interlink.vk.pods.record import PodRecord
+
+
+class PodStore:
+    """What the API holds; ``listed`` is False until the first complete list."""
+
+    def __init__(self, listener: Callable[[str], None]) -> None:
+        self.listener = listener
+        self.pods: dict[str, PodRecord] = {}
+        self.gone: dict[str, PodRecord] = {}
+        self.names: dict[tuple[str, str], str] = {}
+        self.listed = False
+
+    def get(self, uid: str) -> PodRecord | None:
+        """Return the pod with this UID, None where the API has none."""
+        return self.pods.get(uid)
+
+    def by_name(self, namespace: str, name: str) -> PodRecord | None:
+        """Return the pod that bears this name now."""
+        return self.pods.get(self.names.get((namespace, name), ""))
+
+    def replace(self, items: list[PodRecord]) -> None:
+        """Take a complete list: what is missing in it is gone."""
+        present = {record.uid for record in items}
+        for uid in [uid for uid in self.pods if uid not in present]:
+            self.remove(self.pods[uid])
+        self.listed = True
+        for record in items:
+            self.upsert(record)
+
+    def upsert(self, item: PodRecord) -> None:
+        """Take a pod as it is now."""
+        known = self.pods.get(item.uid)
+        if known and not _newer(item.version, known.version):
+            return
+        self.pods[item.uid] = item
+        self.names[item.namespace, item.name] = item.uid
+        self.listener(item.uid)
+
+    def accept(self, item: PodRecord) -> None:
+        """Take what the API answered to our own patch, without telling the listener."""
+        known = self.pods.get(item.uid)
+        if known and _newer(item.version, known.version):
+            self.pods[item.uid] = item
+
+    def remove(self, item: PodRecord) -> None:
+        """Take a pod's last state: it is gone from the API."""
+        self.pods.pop(item.uid, None)
+        if self.names.get((item.namespace, item.name)) == item.uid:
+            del self.names[item.namespace, item.name]
+        self.gone[item.uid] = item
+        self.listener(item.uid)
+
+    def forget(self, uid: str) -> None:
+        """Drop what is kept of a gone pod."""
+        self.gone.pop(uid, None)
+
+
+def _newer(version: str, known: str) -> bool:
+    if version.isdigit() and known.isdigit():
+        return int(version) > int(known)
+    return version != known

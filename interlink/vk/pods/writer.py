@@ -1,0 +1,49 @@
+"""Writes pod statuses into the API: only what differs, only to the pod with this very UID.
+
+Used by all steps of the pod controller.
+"""
+
+import logging
+from typing import Any
+
+from interlink.vk.apiserver.client import ApiServer
+from interlink.vk.apiserver.errors import ConflictError, NotFoundError
+from interlink.vk.pods.record import PodRecord
+from interlink.vk.pods.status import patch_needed
+from interlink.vk.pods.store import PodStore
+
+log = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+
+
+class StatusWriter:
+    """Patches pods/status by strategic merge."""
+
+    def __init__(self, api: ApiServer, store: PodStore) -> None:
+        self.api = api
+        self.store = store
+
+    async def write(self, record: PodRecord, pod: Json, desired: Json) -> bool:
+        """Bring the status into the API; False where the pod is not there any more. Raises ApiError."""
+        current = pod.get("status") or {}
+        if not patch_needed(current, desired):
+            return True
+        patch = {"metadata": {"uid": record.uid}, "status": _merge(current, desired)}
+        try:
+            answer = await self.api.patch(f"{record.path}/status", patch)
+        except (NotFoundError, ConflictError) as error:
+            log.info("pod %s: status not written, it is gone or another one: %s", record, error)
+            return False
+        log.debug("pod %s: status written: %s", record, desired.get("phase"))
+        self.store.accept(PodRecord.from_object(answer))
+        return True
+
+
+def _merge(current: Json, desired: Json) -> Json:
+    """Return the patch body: address lists merge by address, so that a changed one must replace the list."""
+    status = dict(desired)
+    for key in ("podIPs", "hostIPs"):
+        if key in status and current.get(key) and current[key] != status[key]:
+            status[key] = [{"$patch": "replace"}, *status[key]]
+    return status

@@ -1,0 +1,118 @@
+"""The playbooks as an administrator runs them: once, again, in check mode, and for what they leave on the hosts."""
+
+import json
+import os
+import re
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.demo import playbook
+from tests.demo.project import ROOT
+from tests.testbed import host, inventory, site
+from tests.testbed.bed import Bed
+from tests.testbed.layout import SITE_ROLES, Host, Layout
+from tests.testbed.part import Step
+
+
+def run(command: list[str]) -> str:
+    """Run ansible-playbook; fail with all that it said."""
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **playbook.environment()}, capture_output=True, text=True, timeout=900,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def changed(output: str) -> int:
+    """Return how many tasks of a run changed something, over all hosts."""
+    counts = re.findall(r"changed=(\d+)", output)
+    assert counts, output
+    return sum(map(int, counts))
+
+
+def test_a_second_run_changes_nothing(bed: Bed) -> None:
+    output = run(playbook.command(bed))
+    assert changed(output) == 0, output
+
+
+@pytest.fixture
+def fresh_host(bed: Bed, tmp_path: Path) -> Iterator[Path]:
+    """The inventory of a site whose edge host was never touched."""
+    member = Host("fresh", 30, SITE_ROLES)
+    other = Bed(bed.paths, Layout(site=(member,), cluster=bed.layout.cluster))
+    container = site.container(other, member)
+    step = Step("fresh", tmp_path / "fresh.log", stop=threading.Event())
+
+    def check() -> str:
+        site.record_host_key(other, member)
+        return site.host_health(other, member)
+
+    host.ensure(other, step, container, check, within=60)
+    file = tmp_path / "inventory.yml"
+    file.write_text(inventory.render(other))
+    yield file
+    bed.docker.remove_container(member.container)
+
+
+def test_check_mode_on_a_fresh_host_tells_and_changes_nothing(bed: Bed, fresh_host: Path) -> None:
+    options = ["--check", "--diff", "--extra-vars", json.dumps({"interlink_namespace": "interlink-fresh"})]
+    command = [
+        str(fresh_host) if word == str(bed.paths.inventory) else word for word in playbook.command(bed, *options)
+    ]
+    output = run(command)
+    assert changed(output) > 0
+    assert (
+        bed.docker.exec("interlink-fresh", ["sh", "-c", "ls -d /etc/interlink /opt/interlink 2>/dev/null || true"])
+        == ""
+    )
+    assert "interlink-fresh" not in bed.kubectl("get", "namespaces", "-o", "name")
+
+
+def test_no_secret_stands_in_the_playbooks_output(bed: Bed) -> None:
+    token = bed.site(["head", "-n1", "/etc/interlink/vk-tokens"]).strip()
+    assert len(token) >= 32
+    assert token not in run(playbook.command(bed, "--check", "--diff", "-vv"))
+
+
+def test_the_services_are_hardened_units_of_an_unprivileged_user(bed: Bed) -> None:
+    for unit in ("interlink-api.service", "interlink-slurm.service"):
+        shown = bed.site(["systemctl", "show", unit])
+        facts = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+        assert facts["User"] == "interlink"
+        assert facts["ActiveState"] == "active"
+        assert facts["NoNewPrivileges"] == "yes"
+        assert facts["ProtectSystem"] == "strict"
+        assert facts["CapabilityBoundingSet"] == ""
+
+
+def test_secrets_are_files_that_others_cannot_read(bed: Bed) -> None:
+    for path, modes in {
+        "/etc/interlink/vk-tokens": {"640", "600"},
+        "/etc/interlink/kubeconfig": {"640", "600"},
+        "/etc/interlink/InterLinkConfig.yaml": {"640", "600"},
+        "/var/lib/interlink": {"700"},
+        "/srv/interlink/jobs": {"700"},
+    }.items():
+        assert bed.site(["stat", "-c", "%a", path]).strip() in modes, path
+
+
+def test_no_secret_stands_in_a_process_list_or_environment(bed: Bed) -> None:
+    token = bed.site(["head", "-n1", "/etc/interlink/vk-tokens"]).strip()
+    everything = bed.site(["sh", "-c", "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n'"])
+    assert token not in everything
+
+
+def test_the_kubeconfig_on_the_edge_host_works_for_the_plugins(bed: Bed, tmp_path: Path) -> None:
+    file = tmp_path / "kubeconfig"
+    file.write_text(bed.site(["cat", "/etc/interlink/kubeconfig"]))
+    kubectl = [str(bed.paths.bin / "kubectl"), f"--kubeconfig={file}"]
+    who = subprocess.run([*kubectl, "auth", "whoami", "-o", "json"], capture_output=True, text=True, check=True)
+    assert json.loads(who.stdout)["status"]["userInfo"]["username"].startswith("system:serviceaccount:interlink:")
+    refused = subprocess.run([*kubectl, "get", "secrets", "-A"], capture_output=True, text=True, check=False)
+    assert refused.returncode != 0
+    assert "forbidden" in refused.stderr.lower()

@@ -1,0 +1,120 @@
+"""Logs from the job's folder: whole, followed, previous, and what is not there."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from interlink.sidecars.backend import NotFound, NotStarted
+from interlink.sidecars.slurm import logs
+from interlink.wire.messages import LogOptions, LogRequest
+from tests.unit.sidecars.slurm.bench import UID, Bench
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    bench = Bench(tmp_path)
+    bench.create()
+    bench.driver.move(1, "RUNNING")
+    bench.reconciler.poll()
+    (bench.folders.job(UID) / "logs").mkdir()
+    return bench
+
+
+def read(bench: Bench, container: str = "first", **options: bool) -> Iterator[bytes]:
+    request = LogRequest(Namespace="ns", PodUID=UID, PodName="p", ContainerName=container, Opts=LogOptions(**options))
+    return bench.logs.read(request)
+
+
+def write(bench: Bench, *lines: str, name: str = "first.log") -> None:
+    with (bench.folders.job(UID) / "logs" / name).open("a") as file:
+        for line in lines:
+            file.write(f"2026-01-01T00:00:00Z stdout F {line}\n")
+
+
+def test_a_log_as_it_is(bench: Bench) -> None:
+    write(bench, "one", "two")
+    write(bench, "before", name="first.log.previous")
+    assert b"".join(read(bench)) == b"one\ntwo\n"
+    assert b"".join(read(bench, Previous=True)) == b"before\n"
+
+
+def test_a_container_that_has_not_started_says_so(bench: Bench) -> None:
+    with pytest.raises(NotStarted, match='container "first" in pod "p" is waiting to start: ContainerCreating'):
+        read(bench)
+
+
+def test_a_container_that_ran_without_a_word_has_an_empty_log(bench: Bench) -> None:
+    bench.report(1)
+    bench.spool.tick()
+    assert b"".join(read(bench)) == b""
+
+
+@pytest.mark.parametrize("container", ["third", "../second", "first.log", ""])
+def test_unknown_containers_are_not_found(bench: Bench, container: str) -> None:
+    write(bench, "x", name="third.log")
+    with pytest.raises(NotFound):
+        read(bench, container)
+
+
+def test_there_is_no_previous_log_before_a_restart(bench: Bench) -> None:
+    write(bench, "one")
+    with pytest.raises(NotFound, match="previous"):
+        read(bench, Previous=True)
+
+
+def test_a_link_in_the_place_of_a_log_is_not_followed(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    (bench.folders.job(UID) / "logs" / "first.log").symlink_to(tmp_path / "secret")
+    with pytest.raises(NotStarted):
+        read(bench)
+
+
+def test_a_follow_ends_with_the_container_and_has_its_last_words(bench: Bench) -> None:
+    bench.report(1)
+    bench.spool.tick()
+    write(bench, "one")
+
+    def go_on() -> None:
+        time.sleep(0.3)
+        write(bench, "two")
+        bench.report(1, sequence=2, exit_code=0)
+        bench.spool.tick()
+        write(bench, "three")  # the file system is later than the spool
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    assert b"".join(read(bench, Follow=True)) == b"one\ntwo\nthree\n"
+    thread.join()
+
+
+def test_a_follow_says_that_it_lives(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "_KEEP_ALIVE_SECONDS", 0.1)
+    monkeypatch.setattr(logs, "_POLL_SECONDS", 0.02)
+    bench.report(1)
+    bench.spool.tick()
+    write(bench, "one")
+    chunks = read(bench, Follow=True)
+    assert [next(chunks) for _ in range(3)] == [b"one\n", b"", b""]
+    chunks.close()  # type: ignore[attr-defined]
+
+
+def test_half_a_line_waits_for_its_end(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "_KEEP_ALIVE_SECONDS", 0.05)
+    monkeypatch.setattr(logs, "_POLL_SECONDS", 0.01)
+    bench.report(1)
+    bench.spool.tick()
+    write(bench, "one")
+    path = bench.folders.job(UID) / "logs" / "first.log"
+    with path.open("a") as file:
+        file.write("2026-01-01T00:00:00Z stdout F tw")
+    chunks = read(bench, Follow=True)
+    assert [next(chunks), next(chunks)] == [b"one\n", b""]
+    with path.open("a") as file:
+        file.write("o\n")
+    assert next(chunk for chunk in chunks if chunk) == b"two\n"
+    bench.report(1, sequence=2, exit_code=0)
+    bench.spool.tick()
+    assert b"".join(chunks) == b""

@@ -1,0 +1,95 @@
+"""The spool folder: the newest report counts, and nothing in it is trusted."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.unit.sidecars.slurm.bench import UID, Bench
+
+OTHER = "99999999-2222-3333-4444-555555555555"
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    bench = Bench(tmp_path)
+    bench.create()
+    return bench
+
+
+def files(bench: Bench) -> list[str]:
+    return sorted(path.name for path in bench.folders.spool.iterdir() if path.is_file() or path.is_symlink())
+
+
+def test_the_newest_of_several_counts(bench: Bench) -> None:
+    bench.report(1, sequence=10, exit_code=4)
+    bench.report(1, sequence=9)
+    bench.report(1, sequence=2)
+    assert bench.spool.tick() == 3
+    assert bench.live().report is not None
+    assert bench.live().report.sequence == 10
+    bench.report(1, sequence=3)
+    bench.spool.tick()
+    assert bench.live().report.sequence == 10
+    assert files(bench) == []
+
+
+def test_a_report_stays_until_its_contents_are_saved(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.report(1)
+
+    def fail(*_: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr(bench.store, "save", fail)
+    with pytest.raises(OSError):  # noqa: PT011
+        bench.spool.tick()
+    assert len(files(bench)) == 1
+
+
+def test_a_report_waits_for_its_jobs_id(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.driver.lose_reply = True
+    with pytest.raises(Exception, match="no answer"):
+        bench.create()
+    bench.report(1)
+    assert bench.spool.tick() == 0
+    bench.reconciler.poll()
+    assert bench.spool.tick() == 1
+
+
+def test_what_is_no_report_is_moved_aside(bench: Bench, tmp_path: Path) -> None:
+    spool = bench.folders.spool
+    good = f"{UID}.1."
+    (spool / "nonsense").write_text("x")
+    (spool / f"{good}1.json").write_text("{")
+    (spool / f"{good}2.json").write_text('{"uid": 3}')
+    (spool / f"{good}3.json").write_bytes(b" " * (1024**2 + 1))
+    secret = tmp_path / "secret"
+    secret.write_text("x")
+    (spool / f"{good}4.json").symlink_to(secret)
+    os.mkfifo(spool / f"{good}5.json")
+    (spool / f"{good}6.json").mkdir()
+    bench.report(1, uid=OTHER).uid
+    (spool / f"{OTHER}.1.1.json").rename(spool / f"{good}7.json")
+    (spool / ".being-written").write_text("")
+    assert bench.spool.tick() == 0
+    assert files(bench) == [".being-written"]
+    assert len(list(bench.folders.bad_spool.iterdir())) == 8
+    assert bench.live().report is None
+    assert secret.exists()
+
+
+def test_reports_of_strangers_and_of_second_jobs_change_nothing(bench: Bench) -> None:
+    bench.report(1, uid=OTHER)
+    bench.report(77, exit_code=0)
+    assert bench.spool.tick() == 2
+    assert bench.live().report is None
+    assert files(bench) == []
+
+
+def test_a_spool_that_cannot_be_read_is_logged_once(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.folders.bad_spool.rmdir()
+    bench.folders.spool.rmdir()
+    for _ in range(3):
+        assert bench.spool.tick() == 0
+    assert len(caplog.records) == 1

@@ -1,0 +1,239 @@
+"""Exactly one job per pod, whatever dies when."""
+
+import os
+import stat
+import threading
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from interlink.core.plan import Plan
+from interlink.sidecars.backend import Deleted, Refused, Unavailable
+from interlink.sidecars.slurm.driver import JobRequest, SlurmUnavailable
+from interlink.sidecars.slurm.fake import FakeSlurm
+from tests.unit.sidecars.slurm.bench import UID, Bench, make_pod
+
+
+class Died(BaseException):
+    """A kill -9, as far as a test can have one."""
+
+
+def test_a_job_carries_the_pods_uid_and_only_what_was_configured(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    os.environ["A_SECRET_OF_OURS"] = "x"
+    reply = bench.create()
+    assert (reply.PodUID, reply.PodJID) == (UID, "1")
+    job = bench.driver.requests[1]
+    assert (job.name, job.comment) == ("ns-p", UID)
+    assert set(job.environment) == {"PATH"}
+    assert job.working_directory == str(bench.folders.job(UID))
+    assert job.script.startswith("#!")
+    plan = bench.folders.plan(UID)
+    assert msgspec.json.decode(plan.read_bytes(), type=Plan).uid == UID
+    assert stat.S_IMODE(plan.stat().st_mode) == 0o600
+    assert stat.S_IMODE(plan.parent.stat().st_mode) == 0o700
+    assert bench.create().PodJID == "1"
+    assert len(bench.driver.requests) == 1
+
+
+def test_killed_between_intent_and_submit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(tmp_path)
+
+    def die(request: JobRequest) -> int:
+        raise Died
+
+    monkeypatch.setattr(bench.driver, "submit", die)
+    with pytest.raises(Died):
+        bench.create()
+    monkeypatch.undo()
+    again = bench.restart(settle=0.05)
+    with pytest.raises(Unavailable, match="looked up"):
+        again.create()
+    again.reconciler.poll()
+    with pytest.raises(Unavailable, match="looked up"):
+        again.create()  # too early: a submit on its way could still come
+    time.sleep(0.06)
+    again.reconciler.poll()
+    assert again.create().PodJID == "1"
+    assert len(bench.driver.requests) == 1
+
+
+def test_killed_between_submit_and_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(tmp_path)
+    submit = FakeSlurm.submit
+
+    def submit_and_die(request: JobRequest) -> int:
+        submit(bench.driver, request)
+        raise Died
+
+    monkeypatch.setattr(bench.driver, "submit", submit_and_die)
+    with pytest.raises(Died):
+        bench.create()
+    monkeypatch.undo()
+    again = bench.restart()
+    again.reconciler.poll()
+    assert again.create().PodJID == "1"
+    assert len(bench.driver.requests) == 1
+
+
+def test_a_lost_reply_is_looked_up_not_repeated(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, settle=10)
+    bench.driver.lose_reply = True
+    with pytest.raises(Unavailable):
+        bench.create()
+    bench.driver.lose_reply = False
+    with pytest.raises(Unavailable):
+        bench.create()
+    bench.reconciler.poll()
+    assert bench.create().PodJID == "1"
+    assert len(bench.driver.requests) == 1
+
+
+def test_a_job_that_ran_and_was_forgotten_meanwhile_is_known_by_its_claim(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.driver.lose_reply = True
+    with pytest.raises(Unavailable):
+        bench.create()
+    bench.driver.lose_reply = False
+    bench.driver.forget(1)
+    (bench.folders.job(UID) / "claim").write_text("1\n")
+    bench.reconciler.poll()
+    assert bench.create().PodJID == "1"
+
+
+def test_a_refusal_says_slurms_words_and_leaves_nothing(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.driver.refuse = "Requested node configuration is not available"
+    with pytest.raises(Refused, match=r"Requested node configuration is not available.*lower the pod's"):
+        bench.create()
+    assert bench.store.find(UID) is None
+    assert list(bench.folders.uids()) == []
+    assert bench.journal.after(None, 0).statuses == []
+    bench.driver.refuse = ""
+    assert bench.create().PodJID == "1"
+
+
+def test_a_pod_that_the_core_does_not_support_is_refused(tmp_path: Path) -> None:
+    pod = make_pod()
+    pod.spec.restartPolicy = "Sometimes"
+    bench = Bench(tmp_path)
+    with pytest.raises(Refused, match="Sometimes"):
+        bench.create(pod)
+    pod.metadata.uid = "../../etc"
+    with pytest.raises(Refused, match="UUID"):
+        bench.create(pod)
+    assert bench.driver.calls == []
+
+
+def test_while_slurm_is_known_to_be_away_nobody_waits_for_it(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.driver.away = "Unable to contact slurm controller"
+    assert bench.reconciler.poll() is False
+    with pytest.raises(Unavailable, match="Unable to contact"):
+        bench.create()
+    assert bench.driver.calls == ["jobs"]
+    assert bench.store.find(UID) is None
+    bench.driver.away = ""
+    bench.reconciler.poll()
+    assert bench.create().PodJID == "1"
+
+
+def test_a_full_disk_is_no_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(tmp_path)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(bench.folders, "write_job", full)
+    with pytest.raises(Unavailable, match="No space left"):
+        bench.create()
+    assert bench.store.find(UID) is None
+
+
+def test_creates_at_once_submit_once(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.driver.hang = threading.Event()
+    threads = [threading.Thread(target=bench.create) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.1)
+    bench.driver.hang.set()
+    for thread in threads:
+        thread.join()
+    assert len(bench.driver.requests) == 1
+
+
+def test_a_delete_during_the_submit_ends_the_job(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.driver.hang = threading.Event()
+    errors: list[BaseException] = []
+
+    def create() -> None:
+        try:
+            bench.create()
+        except Deleted as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=create)
+    thread.start()
+    while "submit" not in bench.driver.calls:
+        time.sleep(0.01)
+    bench.lifecycle.delete(make_pod())
+    assert not bench.live().gone
+    bench.driver.hang.set()
+    thread.join()
+    assert len(errors) == 1
+    bench.reconciler.poll()
+    bench.lifecycle.act()
+    bench.reconciler.poll()
+    status = bench.status()
+    assert status is not None
+    assert status.ended
+    assert bench.driver.living() == {}
+
+
+def test_races_of_create_and_delete_leave_no_job(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    for number in range(60):
+        uid = f"00000000-0000-0000-0000-{number:012d}"
+        pod = make_pod(uid)
+        threads = [
+            threading.Thread(target=_quietly, args=(bench.create, pod)),
+            threading.Thread(target=_quietly, args=(bench.lifecycle.delete, pod)),
+            threading.Thread(target=_quietly, args=(bench.create, pod)),
+        ]
+        for thread in threads if number % 2 else reversed(threads):
+            thread.start()
+        for thread in threads:
+            thread.join()
+    for _ in range(3):
+        bench.reconciler.poll()
+        bench.lifecycle.act()
+    bench.reconciler.poll()
+    assert bench.driver.living() == {}
+    assert bench.table.living == {}
+
+
+def _quietly(call: "object", pod: "object") -> None:
+    try:
+        call(pod)  # type: ignore[operator]
+    except (Deleted, Unavailable):
+        pass
+
+
+def test_submit_time_out_then_no_job_then_submits_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(tmp_path)
+
+    def time_out(request: JobRequest) -> int:
+        raise SlurmUnavailable("no answer within 15 s")
+
+    monkeypatch.setattr(bench.driver, "submit", time_out)
+    with pytest.raises(Unavailable, match="15 s"):
+        bench.create()
+    assert bench.status() is None
+    monkeypatch.undo()
+    bench.reconciler.poll()
+    bench.reconciler.poll()
+    assert bench.create().PodJID == "1"

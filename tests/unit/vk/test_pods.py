@@ -1,0 +1,377 @@
+"""A pod's life and end, over real HTTP: the points of KUBELET.md section 6 by number."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from interlink.wire.messages import PodStatus
+
+World = Any  # of conftest.py, which cannot be imported
+Eventually = Callable[..., Any]
+RUNNING = {"running": {"startedAt": "2026-01-01T00:00:01.123456Z"}}
+DONE = {"terminated": {"exitCode": 0, "reason": "Completed", "finishedAt": "2026-01-01T00:00:09Z"}}
+
+
+def failed(code: int) -> dict[str, Any]:
+    return {"terminated": {"exitCode": code, "reason": "Error"}}
+
+
+async def test_runs_and_succeeds(world: World, eventually: Eventually) -> None:
+    pod = world.add_pod("p")
+    uid = pod["metadata"]["uid"]
+    async with world.running():
+        await eventually(lambda: uid in world.edge.statuses)
+        await eventually(lambda: world.pod("p")["status"].get("containerStatuses"))
+        assert world.phase("p") == "Pending"
+        world.edge.say(uid, RUNNING, hostIP="10.1.2.3")
+        await eventually(lambda: world.phase("p") == "Running")
+        status = world.pod("p")["status"]
+        assert status["hostIP"] == status["podIP"] == "10.1.2.3"
+        assert status["containerStatuses"][0]["state"]["running"]["startedAt"] == "2026-01-01T00:00:01Z"
+        assert {c["type"]: c["status"] for c in status["conditions"]}["Ready"] == "True"
+        world.edge.say(uid, DONE)
+        await asyncio.sleep(0.1)
+        assert world.phase("p") == "Running", "not terminal before the job has ended"
+        world.edge.say(uid, DONE, ended=True)
+        await eventually(lambda: world.phase("p") == "Succeeded")
+        await eventually(lambda: {"Created", "Started"} <= set(world.reasons()))
+    assert world.edge.count("/create") == 1
+    assert not world.edge.deleted
+
+
+async def test_a_failing_container_fails_the_pod(world: World, eventually: Eventually) -> None:
+    uid = world.add_pod("p")["metadata"]["uid"]
+    async with world.running():
+        await eventually(lambda: uid in world.edge.statuses)
+        world.edge.say(uid, failed(7), ended=True)
+        await eventually(lambda: world.phase("p") == "Failed")
+    assert world.pod("p")["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 7
+
+
+async def test_refused_pod_has_the_site_s_words(world: World, eventually: Eventually) -> None:
+    world.edge.failures["/create"] = (422, {"title": "no", "description": "Requested node configuration is not available"})
+    world.add_pod("p")
+    async with world.running():
+        await eventually(lambda: world.phase("p") == "Failed")
+        await eventually(lambda: "FailedCreate" in world.reasons())
+    status = world.pod("p")["status"]
+    assert status["reason"] == "SlurmRefused"
+    assert status["message"] == "Requested node configuration is not available"
+
+
+async def test_delete_waits_for_the_end(world: World, eventually: Eventually) -> None:
+    """Point 7: the object stays until the edge confirms; then a terminal phase, then the removal."""
+    uid = world.add_pod("p")["metadata"]["uid"]
+    async with world.running():
+        await eventually(lambda: uid in world.edge.statuses)
+        world.edge.say(uid, RUNNING)
+        await eventually(lambda: world.phase("p") == "Running")
+        await world.delete("p", 1)
+        await eventually(lambda: uid in world.edge.deleted)
+        await asyncio.sleep(0.2)
+        assert world.pod("p"), "the grace period is not a reason to remove it"
+        seen: list[str] = []
+        world.edge.say(uid, failed(143), ended=True)
+        while world.pod("p"):
+            seen.append(world.phase("p"))
+            await asyncio.sleep(0.001)
+        assert world.edge.deleted[uid][0]["metadata"]["deletionGracePeriodSeconds"] == 1
+    assert len(world.edge.deleted[uid]) == 1
+    methods = [method for method, asked in world.api.requests if asked.startswith("/api/v1/namespaces/default/pods/p")]
+    assert methods[-2:] == ["PATCH", "DELETE"]
+
+
+async def test_pending_pod_that_the_edge_never_saw_is_removed(world: World, eventually: Eventually) -> None:
+    world.edge.failures["/create"] = (503, {"description": "controller away"})
+    uid = world.add_pod("p")["metadata"]["uid"]
+    async with world.running():
+        await eventually(lambda: world.edge.count("/create"))
+        await world.delete("p")
+        await eventually(lambda: not world.pod("p"))
+        assert uid in world.edge.deleted
+
+
+@pytest.mark.parametrize("how", ["http", "event"])
+async def test_1_expired_watch_relists(world: World, eventually: Eventually, how: str) -> None:
+    first = world.add_pod("a")["metadata"]["uid"]
+    async with world.running():
+        await eventually(lambda: first in world.edge.statuses)
+        lists = world.api.count("GET", "/api/v1/pods")
+        if how == "event":
+            world.api.watch_errors.append({"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"})
+        else:
+            world.api.watch_errors.append({"kind": "Status", "code": 500, "message": "leader changed"})
+            world.api.version += 1
+            world.api.compact()
+        second = world.add_pod("b")["metadata"]["uid"]
+        await eventually(lambda: second in world.edge.statuses)
+        assert world.api.count("GET", "/api/v1/pods") >= lists + 2
+    assert world.edge.count("/create") == 2
+    assert not world.edge.deleted
+
+
+async def test_2_same_name_new_uid(world: World, eventually: Eventually) -> None:
+    old = world.add_pod("web-0")["metadata"]["uid"]
+    async with world.running():
+        await eventually(lambda: old in world.edge.statuses)
+    world.api.remove("/api/v1/namespaces/default/pods/web-0")
+    new = world.add_pod("web-0")["metadata"]["uid"]
+    async with world.running():
+        await eventually(lambda: new in world.edge.statuses and old in world.edge.deleted)
+    assert new not in world.edge.deleted
+
+
+async def test_3_restart_adopts(world: World, eventually: Eventually) -> None:
+    uid = world.add_pod("p")["metadata"]["uid"]
+    async with world.running():
+        await eventually(lambda: uid in world.edge.statuses)
+    world.edge.say(uid, RUNNING)
+    async with world.running():
+        await eventually(lambda: world.phase("p") == "Running")
+    assert world.edge.count("/create") == 1
+
+
+async def test_4_empty_or_failed_pictures_kill_nothing(world: World, eventually: Eventually) -> None:
+    running = {"phase": "Running", "containerStatuses": [{"name": "c", "state": RUNNING}]}
+    uid = world.add_pod("p", status=running)["metadata"]["uid"]
+    other = PodStatus(name="q", UID="u-q", namespace="default", cluster="cluster-uid", node="vk-test", containers=[])
+    world.edge.tell(other)
+    world.api.fail("GET /api/v1/pods", 500, 3)
+    world.edge.failures["/changes"] = (502, {"title": "the sidecar is away"})
+    async with world.running():
+        await asyncio.sleep(0.3)
+        assert not world.edge.deleted
+        assert world.edge.count("/create") == 0
+        world.edge.failures.clear()
+        await eventually(lambda: "u-q" in world.edge.deleted)
+        await asyncio.sleep(0.2)
+    assert world.phase("p") == "Running"
+    assert uid not in world.edge.deleted
+
+
+async def test_running_pod_unknown_to_the_edge_fails_after_grace(
+    world: World, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("interlink.vk.pods.ending.LOST_SECONDS", 0.2)
+    running = {"phase": "Running", "containerStatuses": [{"name": "c", "state": RUNNING}]}
+    world.add_pod("p", status=running)
+    async with world.running():
+        await eventually(lambda: world.phase("p") == "Failed")
+    assert world.pod("p")["status"]["reason"] == "NotFound"
+    assert world.edge.count("/create") == 0
+
+
+async def test_5_forced_deletion_while_away(world: World, eventually: Eventually) -> None:
+    uid = world.add_pod("p")["metadata"]["uid"]
+    async with world.running():
+        await eventually(lambda: uid in world.edge.statuses)
+        world.edge.say(uid, RUNNING)
+    world.api.remove("/api/v1/namespaces/default/pods/p")
+    async with world.running():
+        await eventually(lambda: uid in world.edge.deleted)
+        world.edge.say(uid, failed(137), ended=True)
+        await asyncio.sleep(0.1)
+    assert len(world.edge.deleted[uid]) == 1
+
+
+async def test_other_clusters_and_nodes_are_no_orphans(world: World) -> None:
+    for uid, cluster, node in (("a", "other", "vk-test"), ("b", "cluster-uid", "other"), ("c", "", "")):
+        world.edge.tell(PodStatus(name=uid, UID=uid, namespace="default", cluster=cluster, node=node))
+    async with world.running():
+        await asyncio.sleep(0.4)
+    assert not world.edge.deleted
+
+
+async def test_forced_deletion_while_running(world: World, eventually: Eventually) -> None:
+    uid = world.add_pod("p")["metadata"]["uid"]
+    async with world.running():
+        await eventually(lambda: uid in world.edge.statuses)
+        world.api.remove("/api/v1/namespaces/default/pods/p")
+        await eventually(lambda: uid in world.edge.deleted)
+
+
+async def test_6_shortened_grace(world: World, eventually: Eventually) -> None:
+    uid = world.add_pod("p")["metadata"]["uid"]
+    async with world.running():
+        await eventually(lambda: uid in world.edge.statuses)
+        await world.delete("p", 300)
+        await eventually(lambda: uid in world.edge.deleted)
+        await world.delete("p", 2)
+        await eventually(lambda: len(world.edge.deleted[uid]) == 2)
+    graces = [pod["metadata"]["deletionGracePeriodSeconds"] for pod in world.edge.deleted[uid]]
+    assert graces == [300, 2]
+
+
+async def test_8_finalizer_is_not_pressed(world: World, eventually: Eventually) -> None:
+    world.edge.end_on_delete = True
+    uid = world.add_pod("p", metadata={"finalizers": ["batch.kubernetes.io/job-tracking"]})["metadata"]["uid"]
+    async with world.running():
+        await eventually(lambda: uid in world.edge.statuses)
+        await world.delete("p")
+        await eventually(lambda: world.phase("p") == "Failed")
+        await asyncio.sleep(0.5)
+        assert world.api.count("DELETE", "/pods/p") == 1
+        assert world.pod("p")["metadata"]["deletionGracePeriodSeconds"] == 0
+
+
+async def test_9_delete_during_create(world: World, eventually: Eventually) -> None:
+    world.edge.end_on_delete = True
+    world.edge.gate.clear()
+    uid = world.add_pod("p")["metadata"]["uid"]
+    async with world.running():
+        await eventually(lambda: world.edge.count("/create"))
+        await world.delete("p")
+        await asyncio.sleep(0.1)
+        world.edge.gate.set()
+        await eventually(lambda: not world.pod("p"))
+    assert world.edge.statuses[uid].ended
+
+
+async def test_10_replaced_pod_lives(world: World, eventually: Eventually) -> None:
+    old = world.add_pod("p")["metadata"]["uid"]
+    async with world.running() as kubelet:
+        await eventually(lambda: old in world.edge.statuses)
+        await world.delete("p")
+        await eventually(lambda: old in world.edge.deleted)
+        # The watch is behind: the store still has the old pod when the API has the new one.
+        kubelet.store.remove = lambda item: None
+        kubelet.store.upsert = lambda item: None
+        world.api.remove("/api/v1/namespaces/default/pods/p")
+        new = world.add_pod("p")["metadata"]["uid"]
+        world.edge.say(old, failed(143), ended=True)
+        await asyncio.sleep(0.3)
+        assert world.pod("p")["metadata"]["uid"] == new
+        assert world.phase("p") == "Pending"
+
+
+async def test_11_and_13_nothing_is_written_twice_and_foreign_conditions_stay(
+    world: World, eventually: Eventually
+) -> None:
+    gate = {"type": "example.com/gate", "status": "False", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    pod = world.add_pod("p", status={"conditions": [gate]}, spec={"readinessGates": [{"conditionType": gate["type"]}]})
+    uid = pod["metadata"]["uid"]
+    async with world.running() as kubelet:
+        await eventually(lambda: uid in world.edge.statuses)
+        world.edge.say(uid, RUNNING)
+        await eventually(lambda: world.phase("p") == "Running")
+        await asyncio.sleep(0.2)
+        version = world.pod("p")["metadata"]["resourceVersion"]
+        patches = world.api.count("PATCH", "/pods/p")
+        for _ in range(20):
+            world.edge.say(uid, RUNNING)
+            kubelet.pods.look_at_all()
+            await asyncio.sleep(0.02)
+        assert world.pod("p")["metadata"]["resourceVersion"] == version
+        assert world.api.count("PATCH", "/pods/p") == patches
+    conditions = {entry["type"]: entry for entry in world.pod("p")["status"]["conditions"]}
+    assert conditions["example.com/gate"] == gate
+    assert conditions["Ready"]["status"] == "False"
+    assert conditions["Ready"]["reason"] == "ReadinessGatesNotReady"
+
+
+async def test_12_ready_again_after_the_node_controller_said_no(world: World, eventually: Eventually) -> None:
+    uid = world.add_pod("p")["metadata"]["uid"]
+    async with world.running():
+        await eventually(lambda: uid in world.edge.statuses)
+        world.edge.say(uid, RUNNING)
+        await eventually(lambda: world.phase("p") == "Running")
+    for condition in world.pod("p")["status"]["conditions"]:
+        if condition["type"] == "Ready":
+            condition["status"] = "False"
+    world.api.put("/api/v1/namespaces/default/pods/p", world.pod("p"))
+
+    def ready() -> bool:
+        facts = {entry["type"]: entry["status"] for entry in world.pod("p")["status"]["conditions"]}
+        return facts["Ready"] == "True"
+
+    async with world.running():
+        await eventually(ready)
+
+
+async def test_14_an_end_is_not_taken_back(world: World, eventually: Eventually) -> None:
+    uid = world.add_pod("p")["metadata"]["uid"]
+    async with world.running():
+        await eventually(lambda: uid in world.edge.statuses)
+        world.edge.say(uid, failed(3))
+        await eventually(lambda: "terminated" in world.pod("p")["status"]["containerStatuses"][0]["state"])
+        world.edge.say(uid, RUNNING)
+        await asyncio.sleep(0.2)
+        state = world.pod("p")["status"]["containerStatuses"][0]["state"]
+        assert state["terminated"]["exitCode"] == 3
+
+
+async def test_15_edge_away_pod_stays_pending_then_runs(world: World, eventually: Eventually) -> None:
+    async with world.running():
+        await eventually(lambda: world.edge.count("/changes"))
+        await world.edge.stop()
+        uid = world.add_pod("p")["metadata"]["uid"]
+        await eventually(lambda: "InterLinkUnreachable" in world.reasons())
+        await asyncio.sleep(0.5)
+        assert world.phase("p") == "Pending"
+        assert world.reasons().count("InterLinkUnreachable") == 1
+        await world.edge.start()
+        await eventually(lambda: uid in world.edge.statuses)
+
+
+async def test_edge_that_begins_anew_gets_forgotten_pods_again(world: World, eventually: Eventually) -> None:
+    uid = world.add_pod("p")["metadata"]["uid"]
+    async with world.running():
+        await eventually(lambda: uid in world.edge.statuses)
+        world.edge.created.clear()
+        world.edge.restart(forget=True)
+        await eventually(lambda: uid in world.edge.statuses)
+    assert world.edge.count("/create", uid) == 2
+
+
+async def test_plugin_without_changes_is_polled(
+    world: World, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("interlink.vk.changes.POLL_SECONDS", 0.1)
+    world.edge.reply.extensions = None
+    first, second = (world.add_pod(name)["metadata"]["uid"] for name in ("a", "b"))
+    async with world.running():
+        await eventually(lambda: {first, second} <= set(world.edge.statuses))
+        world.edge.say(first, DONE)
+        world.edge.say(second, failed(1))
+        await eventually(lambda: (world.phase("a"), world.phase("b")) == ("Succeeded", "Failed"))
+    assert world.edge.count("/changes") == 0
+
+
+async def test_foreign_end_of_a_pod_ends_its_job(world: World, eventually: Eventually) -> None:
+    uid = world.add_pod("p")["metadata"]["uid"]
+    async with world.running():
+        await eventually(lambda: uid in world.edge.statuses)
+        world.edge.say(uid, RUNNING)
+        await eventually(lambda: world.phase("p") == "Running")
+        world.pod("p")["status"]["phase"] = "Failed"
+        world.api.put("/api/v1/namespaces/default/pods/p", world.pod("p"))
+        await eventually(lambda: uid in world.edge.deleted)
+
+
+async def test_missing_references_hold_the_pod(world: World, eventually: Eventually) -> None:
+    reference = {"configMapKeyRef": {"name": "later", "key": "k"}}
+    container = {"name": "c", "image": "busybox", "env": [{"name": "A", "valueFrom": reference}]}
+    uid = world.add_pod("p", spec={"containers": [container]})["metadata"]["uid"]
+    async with world.running():
+        await eventually(lambda: world.pod("p")["status"].get("containerStatuses"))
+        waiting = world.pod("p")["status"]["containerStatuses"][0]["state"]["waiting"]
+        assert waiting == {"reason": "CreateContainerConfigError", "message": 'configmap "later" not found'}
+        assert uid not in world.edge.created
+        world.api.put("/api/v1/namespaces/default/configmaps/later", {"data": {"k": "v"}})
+        await eventually(lambda: uid in world.edge.created)
+    assert world.edge.created[uid]["pod"]["spec"]["containers"][0]["env"] == [{"name": "A", "value": "v"}]
+
+
+async def test_many_pods_in_pages(world: World, eventually: Eventually) -> None:
+    world.api.page_size = 7
+    uids = {world.add_pod(f"p{number}")["metadata"]["uid"] for number in range(60)}
+    async with world.running():
+        await eventually(lambda: uids <= set(world.edge.statuses), 10)
+        for uid in uids:
+            world.edge.say(uid, DONE, ended=True)
+        await eventually(lambda: all(world.phase(f"p{number}") == "Succeeded" for number in range(60)), 10)
+    assert world.edge.count("/create") == 60
+
+
