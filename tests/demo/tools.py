@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 from tests.demo.project import CONSTRAINTS, ROOT, VENV, tools_key
 from tests.testbed import machine
@@ -28,7 +29,7 @@ def up(_bed: Bed, step: Step) -> None:
         shutil.rmtree(VENV, ignore_errors=True)
         make_environment(step)
     step.say("installing the development tools")
-    pip = [VENV / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    pip: list[str | Path] = [VENV / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     step.run([*pip, PIP], cwd=ROOT)
     step.run([*pip, "--constraint", CONSTRAINTS, "--editable", ".[vk]", "--group", "dev"], cwd=ROOT)
     STAMP.write_text(tools_key())

@@ -1,7 +1,7 @@
 """The end-to-end tests' fixtures: the deployed test bed, and a namespace of its own for each test."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -50,7 +50,7 @@ def cluster(bed: Bed, request: pytest.FixtureRequest) -> Iterator[Cluster]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Let fixtures know whether their test failed."""
     report = yield
     if report.when == "call" and report.failed:

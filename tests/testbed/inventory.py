@@ -50,7 +50,11 @@ def _ssh_host(bed: Bed, host: Host) -> dict[str, Any]:
 
 
 def _site_vars(bed: Bed) -> dict[str, Any]:
-    return {"interlink_shared_folder": site.SHARED, "interlink_wheel_cache": site.WHEELS}
+    return {
+        "interlink_shared_folder": site.SHARED,
+        "interlink_wheel_cache": site.WHEELS,
+        "interlink_allow_host_runtime": True,
+    }
 
 
 def _common_vars(bed: Bed) -> dict[str, Any]:

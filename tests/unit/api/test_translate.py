@@ -1,5 +1,7 @@
 """The create request on its way through InterLink: each container gets the contents of what it mounts, no more."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from interlink.api.translate import plugin_request
@@ -34,7 +36,7 @@ REQUEST = {
 }
 
 
-def translated(request: dict[str, object]) -> bytes:
+def translated(request: Mapping[str, object]) -> bytes:
     message = msgspec.json.decode(msgspec.json.encode(request), type=RawPodCreateRequest)
     return msgspec.json.encode(plugin_request(message, msgspec.json.decode(message.pod, type=Pod)))
 
