@@ -54,7 +54,7 @@ check-shell:
 
 # The compute nodes' Python may be as old as 3.6.
 check-runner:
-	@$(BIN)/vermin -t=3.6- --violations --no-tips interlink/runner/pod_runner.py
+	@$(BIN)/vermin -t=3.6- --violations --no-tips interlink/runner
 
 format: $(VENV)/installed ## format the code
 	@$(BIN)/ruff check --fix-only -q . ; $(BIN)/ruff format .

@@ -29,7 +29,7 @@ class AddressInUseError(Exception):
 
 
 def serve(app: Any, address: Address, threads: int, on_stop: Callable[[], None]) -> None:
-    """Serve until SIGTERM or SIGINT, then call ``on_stop`` and return.
+    """Serve until SIGTERM or SIGINT; call ``on_stop`` at once then, and return when requests have ended (5 s at most).
 
     Raises AddressInUseError and OSError where the address cannot be bound.
     """
@@ -49,6 +49,9 @@ def serve(app: Any, address: Address, threads: int, on_stop: Callable[[], None])
 
     def stop(signum: int, _frame: FrameType | None) -> None:
         log.info("%s: stopping", signal.Signals(signum).name)
+        notify_systemd("STOPPING=1")
+        # Before waitress waits for its threads: long polls end when what they wait for is closed.
+        on_stop()
         raise SystemExit(0)
 
     signal.signal(signal.SIGTERM, stop)
@@ -58,8 +61,6 @@ def serve(app: Any, address: Address, threads: int, on_stop: Callable[[], None])
         notify_systemd("READY=1")
         server.run()
     finally:
-        notify_systemd("STOPPING=1")
-        on_stop()
         if address.path is not None:
             address.path.unlink(missing_ok=True)
 

@@ -4,6 +4,8 @@ One task, run by ``main.py``. Invariants: a complete picture is told as one only
 changes nothing of what is known.
 """
 
+import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -20,6 +22,8 @@ log = logging.getLogger(__name__)
 
 LONG_POLL_SECONDS = 25.0
 POLL_SECONDS = 5.0
+#: A complete picture now and then heals whatever a feed of changes could ever lose.
+PICTURE_SECONDS = 600.0
 
 
 class ChangeFeed:
@@ -40,6 +44,7 @@ class ChangeFeed:
         self.on_snapshot = on_snapshot
         self.on_life: Callable[[], None] = lambda: None
         self._cursor: str | None = None
+        self._pictured = 0.0
 
     async def run(self) -> None:
         """Follow for ever."""
@@ -47,7 +52,8 @@ class ChangeFeed:
         while True:
             self.on_life()
             if not self.link.answered.is_set():
-                await backoff.sleep()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.link.answered.wait(), POLL_SECONDS)
                 continue
             try:
                 if self.link.has_changes:
@@ -60,16 +66,17 @@ class ChangeFeed:
                 log.info("the plugin began anew (%s): taking all statuses", error)
                 self._cursor = None
             except AwayError as error:
-                log.warning("%s", error)
+                log.log(logging.DEBUG if self.link.reachable is False else logging.WARNING, "%s", error)
                 self.link.doubt()
                 await backoff.sleep(error.retry_after)
 
     async def _long_poll(self) -> None:
         asked = time.monotonic()
-        cursor = self._cursor
+        cursor = self._cursor if asked - self._pictured < PICTURE_SECONDS else None
         changes = await self.edge.changes(cursor, LONG_POLL_SECONDS)
         ours = [status for status in changes.statuses if self._concerns_us(status)]
         if cursor is None:
+            self._pictured = asked
             self._snapshot(asked, ours)
         else:
             for status in ours:

@@ -8,12 +8,12 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from importlib import resources
 
 from interlink.config import Config
 from interlink.core.pod_plan import PlanSettings
 from interlink.sidecars.backend import NotFound, Unavailable
 from interlink.sidecars.changes import ChangeJournal
+from interlink.sidecars.slurm.bundle import runner_bundle
 from interlink.sidecars.slurm.driver import Capacity, SlurmDriver, SlurmRefused, SlurmUnavailable
 from interlink.sidecars.slurm.drivers.pyslurm_process import PyslurmDriver
 from interlink.sidecars.slurm.folders import JobFolders, is_uid
@@ -44,6 +44,8 @@ log = logging.getLogger(__name__)
 _SPOOL_SECONDS, _SLURM_SECONDS, _HOUSEKEEPING_SECONDS = 0.2, 0.2, 60.0
 #: With no living pod Slurm is asked this much less often.
 _IDLE_FACTOR = 5
+#: While Slurm is away it is asked no more often than this.
+_OUTAGE_SECONDS = 2.0
 _CAPACITY_SECONDS = 10.0
 #: So long a deleted pod's end stays in a full answer of /changes.
 _DELETED_FOR = 600.0
@@ -57,7 +59,7 @@ class SlurmBackend:
         self._config = config
         self._folders = JobFolders(config.data_root_folder)
         self._folders.prepare()
-        runner = self._folders.install_runner(runner_source())
+        runner = self._folders.install_runner(runner_bundle())
         self._driver: SlurmDriver = driver or PyslurmDriver(config.slurm_call_timeout)
         self._store = Store(config.state_folder)
         self._journal = ChangeJournal(lambda: self._table.all_statuses(_DELETED_FOR))
@@ -145,6 +147,8 @@ class SlurmBackend:
     def _slurm_step(self) -> None:
         """Poll when it is time, then end what is to be ended."""
         interval = self._config.slurm_poll_seconds * (1 if self._table.living else _IDLE_FACTOR)
+        if self._site.outage:
+            interval = max(interval, _OUTAGE_SECONDS)
         if time.monotonic() - self._last_poll >= interval:
             self._reconciler.poll()
             self._last_poll = time.monotonic()
@@ -152,11 +156,6 @@ class SlurmBackend:
 
     def _wake(self) -> None:
         self._slurm_worker.wake()
-
-
-def runner_source() -> bytes:
-    """Return the pod runner as this release carries it."""
-    return resources.files("interlink.runner").joinpath("pod_runner.py").read_bytes()
 
 
 def job_settings(config: Config, runner: str, folders: JobFolders) -> JobSettings:

@@ -14,7 +14,10 @@ from interlink.core.job_facts import JobFacts
 
 
 class SlurmRefused(Exception):
-    """Slurm answered, and says no: asking the same again is in vain. Nothing was submitted."""
+    """Slurm answered, and says no: asking the same again is in vain.
+
+    No job will run; slurmctld may still show a record of the attempt, FAILED and without nodes.
+    """
 
 
 class SlurmUnavailable(Exception):
@@ -57,7 +60,7 @@ class SlurmDriver(Protocol):
     """
 
     def submit(self, request: JobRequest) -> int:
-        """Submit the job and return its id. Raises SlurmRefused, and then there is no job."""
+        """Submit the job and return its id. Raises SlurmRefused, and then no job will run."""
 
     def jobs(self) -> dict[int, JobFacts]:
         """Return every job of our own user that slurmctld remembers, by job id: one RPC."""

@@ -38,11 +38,14 @@ class FakeSlurm:
         self._call("submit")
         if self.hang:
             self.hang.wait(30)
-        if self.refuse:
-            raise SlurmRefused(self.refuse)
-        self._check(request)
+        refusal = self.refuse or self._refusal(request)
         with self._lock:
             job_id = next(self._ids)
+            if refusal:  # the real one keeps such a record, too
+                self._jobs[job_id] = JobFacts(
+                    job_id=job_id, uid=request.comment, state="FAILED", reason="BadConstraints", end_time=time.time()
+                )
+                raise SlurmRefused(refusal)
             self.requests[job_id] = request
             self._jobs[job_id] = JobFacts(
                 job_id=job_id,
@@ -114,6 +117,10 @@ class FakeSlurm:
         with self._lock:
             del self._jobs[job_id]
 
+    def jobs_now(self) -> dict[int, JobFacts]:
+        """Return the jobs, whoever is away."""
+        return dict(self._jobs)
+
     def living(self) -> dict[int, JobFacts]:
         """Return the jobs that have not ended."""
         return {job_id: job for job_id, job in self._jobs.items() if job.phase is not JobPhase.ENDED}
@@ -123,8 +130,9 @@ class FakeSlurm:
         if self.away:
             raise SlurmUnavailable(self.away)
 
-    def _check(self, request: JobRequest) -> None:
+    def _refusal(self, request: JobRequest) -> str:
         if request.partition not in ("", self.partition):
-            raise SlurmRefused("Invalid partition name specified")
-        if request.cpus > self.capacity.cpus or request.memory_mib > self.capacity.memory_mib:
-            raise SlurmRefused("Requested node configuration is not available")
+            return "Invalid partition name specified"
+        if request.memory_mib > self.capacity.memory_mib:
+            return "Requested node configuration is not available"
+        return ""

@@ -40,11 +40,11 @@ class JobFolders:
         for folder in (self.jobs, self.spool, self.bad_spool, self.images, self.runners):
             folder.mkdir(mode=0o700, exist_ok=True)
 
-    def install_runner(self, source: bytes) -> Path:
+    def install_runner(self, bundle: bytes) -> Path:
         """Put the pod runner where jobs find it, under a name of its contents: running jobs keep the one they began."""
-        path = self.runners / f"pod_runner-{hashlib.sha256(source).hexdigest()[:16]}.py"
+        path = self.runners / f"pod_runner-{hashlib.sha256(bundle).hexdigest()[:16]}.pyz"
         if not path.exists():
-            write_whole(path, source, 0o600)
+            write_whole(path, bundle, 0o600)
         return path
 
     def job(self, uid: str) -> Path:

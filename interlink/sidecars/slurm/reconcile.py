@@ -68,7 +68,7 @@ class Reconciler:
         """Find the job of a submit whose outcome is not known, or find out that there is none."""
         if pod.doubt_since is None or pod.submitting.locked():
             return
-        jobs = snapshot.by_uid.get(pod.uid, [])
+        jobs = [job for job in snapshot.by_uid.get(pod.uid, ()) if not _was_refused(job)]
         claim = self._folders.claimed_by(pod.uid)
         if jobs or claim is not None:
             job_id = _winner(jobs, claim, None)
@@ -123,7 +123,8 @@ class Reconciler:
     def _await_report(self, pod: LivePod) -> None:
         """Look for the last report of a job that is over; for a while, believe that it is on its way."""
         over = pod.job_over or pod.missing
-        if not over or (pod.report is not None and pod.report.finished):
+        never_ran = pod.job is not None and pod.job_over and not pod.job.nodes
+        if not over or never_ran or (pod.report is not None and pod.report.finished):
             pod.settled = True
             pod.ended_seen = pod.ended_seen if over else None
             return
@@ -170,6 +171,11 @@ def _track(pod: LivePod, snapshot: Snapshot) -> bool:
         return True  # forgotten since: its end was seen
     pod.missing += 1
     return True
+
+
+def _was_refused(job: JobFacts) -> bool:
+    """Whether this is only slurmctld's record of a submit that it refused (seen with 26.05): it never had a node."""
+    return job.state == "FAILED" and job.phase is JobPhase.ENDED and not job.nodes
 
 
 def _winner(jobs: list[JobFacts], claim: int | None, recorded: int | None) -> int:

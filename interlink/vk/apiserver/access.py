@@ -6,9 +6,10 @@ costs 57 MB of memory, is imported only for a kubeconfig, whose many ways of aut
 
 import os
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from interlink.vk.tokenfile import TokenFile
 
@@ -59,13 +60,13 @@ def from_kubeconfig(path: Path) -> Access:
 
     def headers() -> dict[str, str]:
         # Asked each time: the client renews the tokens of exec plugins when their time has come.
-        settings = configuration.auth_settings().values()
+        settings: Iterable[Any] = configuration.auth_settings().values()
         return {entry["key"].title(): entry["value"] for entry in settings if entry["in"] == "header"}
 
     return Access(configuration.host.rstrip("/"), _tls(configuration), headers)
 
 
-def _tls(configuration: "object") -> ssl.SSLContext | None:
+def _tls(configuration: object) -> ssl.SSLContext | None:
     """Return the TLS context for the client's configuration object."""
     options = vars(configuration)
     if not str(options["_base_path"]).startswith("https"):

@@ -101,7 +101,7 @@ class EdgeClient:
                 self.base + "/getLogs", data=msgspec.json.encode(request), headers=headers, timeout=timeout
             )
         except _FOREIGN as error:
-            raise self._away("/getLogs", 0, str(error).encode()) from error
+            raise self._away("/getLogs", 0, _plain(error).encode()) from error
         try:
             if response.status in (400, 404):
                 raise LogsError(words(await response.read()), response.status)
@@ -131,7 +131,7 @@ class EdgeClient:
                     raise self._away(path, response.status, content, response.headers.get("Retry-After", ""))
                 return response.status, content
         except _FOREIGN as error:
-            raise self._away(path, 0, (str(error) or type(error).__name__).encode()) from error
+            raise self._away(path, 0, _plain(error).encode()) from error
 
     def _headers(self, path: str) -> dict[str, str]:
         headers = {
@@ -172,6 +172,15 @@ def words(content: bytes) -> str:
         said = document.get("description") or document.get("title") or document.get("message")
         return str(said)[:_LONGEST] if said else text
     return text
+
+
+def _plain(error: BaseException) -> str:
+    """Return a connection's failure in the system's words, without the client library's own."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return error.os_error.strerror or str(error.os_error)
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return str(error) or type(error).__name__
 
 
 def _with_port(url: str, port: int) -> str:

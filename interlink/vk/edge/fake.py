@@ -4,6 +4,7 @@ Pods start Pending; tests move them by ``say``. Deletions are noted at once and 
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -35,7 +36,7 @@ class FakeEdge:
         self.end_on_delete = False
         self.gate = asyncio.Event()
         self.gate.set()
-        self.run = 1
+        self.run = int(time.time())
         self._sequence = 0
         self._order: dict[str, int] = {}
         self._news = asyncio.Condition()

@@ -5,6 +5,7 @@ Run by ``main.py`` as one task; each connection is a task of its own, ended with
 
 import asyncio
 import logging
+import socket
 import ssl
 import time
 
@@ -40,7 +41,8 @@ class KubeletServer:
         self._server = await asyncio.start_server(
             self._accept, None, self.port, ssl=self.context, ssl_handshake_timeout=15
         )
-        self.port = self._server.sockets[0].getsockname()[1]
+        ports = {listening.family: listening.getsockname()[1] for listening in self._server.sockets}
+        self.port = ports.get(socket.AF_INET) or next(iter(ports.values()))
         log.info("kubelet port %d is open", self.port)
 
     async def run(self) -> None:

@@ -5,6 +5,7 @@
 
 import logging
 import time
+from collections import OrderedDict
 from typing import Any
 
 from interlink.vk.apiserver.errors import ApiError, InvalidError
@@ -12,7 +13,7 @@ from interlink.vk.edge.errors import AwayError, DeletedError, RefusedError
 from interlink.vk.gather import NotReadyError
 from interlink.vk.pods import ending
 from interlink.vk.pods.context import Context
-from interlink.vk.pods.decision import Memory, Step, View, decide
+from interlink.vk.pods.decision import GONE, Memory, Step, View, decide
 from interlink.vk.pods.queue import RetryLater
 from interlink.vk.pods.record import PodRecord
 from interlink.vk.pods.request import ContainersNotReadyError, create_request
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
+REMEMBERED = 50_000
+
 
 class PodController:
     """All pods of the node."""
@@ -31,10 +34,12 @@ class PodController:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.memories: dict[str, Memory] = {}
+        #: Pods that are over on both sides, which the edge may go on to list for a while.
+        self._over: OrderedDict[str, None] = OrderedDict()
 
     async def reconcile(self, uid: str) -> float | None:
         """Bring the pod one step further; return the seconds after which to look again. Raises RetryLater."""
-        memory = self.memories.setdefault(uid, Memory())
+        memory = self.memories.setdefault(uid, Memory(cancelled=GONE if uid in self._over else None))
         view = self._view(uid, memory)
         try:
             again = await self._act(uid, view, decide(view))
@@ -90,7 +95,11 @@ class PodController:
         return again
 
     def _forget(self, uid: str) -> None:
-        self.memories.pop(uid, None)
+        memory = self.memories.pop(uid, None)
+        if memory and memory.cancelled:
+            self._over[uid] = None
+            if len(self._over) > REMEMBERED:
+                self._over.popitem(last=False)
         self.context.store.forget(uid)
         self.context.book.forget(uid)
 

@@ -23,7 +23,7 @@ class Step(enum.Enum):
     CANCEL = "ask the edge for its end"
     ASK = "ask the edge whether it knows the pod"
     REMOVE = "patch the final status, then remove the object"
-    ORPHAN = "no such pod in the API: make sure, then ask the edge for its end"
+    ORPHAN = "no such pod in the API: make sure, then tell the edge"
     LOST = "it ran, and the edge knows nothing of it"
     FORGET = "drop all memory of it"
 
@@ -71,11 +71,13 @@ def decide(view: View) -> Step:
 
 
 def _decide_gone(view: View) -> Step:
+    """Decide for a pod without an object: the edge is told in any case, because only then it clears up after it."""
     status, memory = view.status, view.memory
-    if (status and status.ended) or memory.unknown_to_edge:
+    over = status.ended if status else memory.unknown_to_edge or memory.cancelled == GONE
+    if memory.cancelled and over:
         return Step.FORGET
     if memory.cancelled == GONE:
-        return Step.WAIT if status else Step.FORGET
+        return Step.WAIT
     return Step.ORPHAN if status or memory.attempted or memory.cancelled else Step.FORGET
 
 

@@ -34,7 +34,7 @@ async def cancel(context: Context, record: PodRecord, memory: Memory) -> float:
     pod = record.load()
     log.info("pod %s: ending its job, grace period %s s", record, record.grace)
     await context.edge.delete(mark(pod, context.book.cluster))
-    if memory.cancelled is None:
+    if memory.cancelled is None and not record.terminal:
         for container in pod["spec"]["containers"]:
             context.events.pod(pod, "Normal", "Killing", f"Stopping container {container['name']}")
     memory.cancelled = (record.deleting, record.grace)
@@ -73,7 +73,7 @@ async def remove(context: Context, record: PodRecord, memory: Memory, status: Po
 
 
 async def end_orphan(context: Context, uid: str, memory: Memory, status: PodStatus | None) -> float | None:
-    """End the job of a pod whose object is gone, after a fresh look at the API has said so."""
+    """Tell the edge of a pod whose object is gone, after a fresh look at the API has said so."""
     gone = context.store.gone.get(uid)
     if gone:
         namespace, name = gone.namespace, gone.name
@@ -87,7 +87,7 @@ async def end_orphan(context: Context, uid: str, memory: Memory, status: PodStat
             return LAG_SECONDS
     except NotFoundError:
         pass
-    log.info("pod %s/%s (%s): is gone from the API; ending its job", namespace, name, uid)
+    log.info("pod %s/%s (%s): is gone from the API; telling the edge", namespace, name, uid)
     pod = gone.load() if gone else _minimal_pod(namespace, name, uid, context.book.node_name)
     await context.edge.delete(mark(pod, context.book.cluster))
     memory.cancelled = GONE

@@ -80,6 +80,8 @@ class WorkQueue:
     async def _work(self, worker: Worker) -> None:
         while True:
             key = await self._ready.get()
+            # A look that writes nothing never waits: without this a full queue would hold up everything else.
+            await asyncio.sleep(0)
             entry = self._entries[key]
             entry.ready, entry.busy = False, True
             again: float | None

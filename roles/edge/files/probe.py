@@ -46,7 +46,8 @@ def main() -> None:
         "venv_python": venv_python(venv),
         "installed": marker.read_text().strip() if marker.exists() else "",
     }
-    print(json.dumps(facts))
+    sys.stdout.write(json.dumps(facts))
 
 
-main()
+if __name__ == "__main__":
+    main()

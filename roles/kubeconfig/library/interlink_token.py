@@ -11,7 +11,7 @@ import base64
 import binascii
 import json
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +124,7 @@ def needs_token(token: str, uid: str, now: float, refresh_below: float) -> str:
 def expires_of(token: str) -> str:
     """Return when a token ends, in RFC 3339; empty where it does not say."""
     ends = claims_of(token).get("exp")
-    return datetime.fromtimestamp(ends, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ") if ends else ""
+    return datetime.fromtimestamp(ends, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if ends else ""
 
 
 def accepted(api: Any, token: str) -> bool:
@@ -152,7 +152,9 @@ def service_account(api: Any, namespace: str, name: str, check_mode: bool) -> tu
 
 def new_token(api: Any, namespace: str, name: str, lifetime: int) -> str:
     """Take a token by TokenRequest."""
-    request = client.AuthenticationV1TokenRequest(spec=client.V1TokenRequestSpec(expiration_seconds=lifetime, audiences=[]))
+    request = client.AuthenticationV1TokenRequest(
+        spec=client.V1TokenRequestSpec(expiration_seconds=lifetime, audiences=[])
+    )
     answer = client.CoreV1Api(api).create_namespaced_service_account_token(name, namespace, request)
     return str(answer.status.token)
 
@@ -169,7 +171,9 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     if not reason and not accepted(api, token):
         reason = "the cluster does not accept the token"
     if reason:
-        token = "" if module.check_mode else new_token(api, given["namespace"], given["service_account"], given["lifetime"])
+        token = (
+            "" if module.check_mode else new_token(api, given["namespace"], given["service_account"], given["lifetime"])
+        )
     ca = Path(settings.ssl_ca_cert).read_bytes() if settings.ssl_ca_cert else b""
     return {
         "changed": is_new or bool(reason),
@@ -203,7 +207,8 @@ def main() -> None:
         module.fail_json(msg=f"the Kubernetes API answered {error.status} {error.reason}: {error.body}")
     except (OSError, config.ConfigException) as error:
         module.fail_json(msg=f"{module.params['kubeconfig']}: {error}")
-    except Exception as error:  # noqa: BLE001 - urllib3's many ways to say that nobody answers
+    except Exception as error:
+        # urllib3 has many ways to say that nobody answers.
         module.fail_json(msg=f"the Kubernetes API cannot be reached: {error}")
     else:
         module.exit_json(**result)

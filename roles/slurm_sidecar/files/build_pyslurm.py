@@ -66,10 +66,11 @@ def main() -> None:
         shutil.copyfile(wheel, draft)
         draft.chmod(0o644)
         draft.rename(folder / wheel.name)
-        print(folder / wheel.name)
+        sys.stdout.write(f"{folder / wheel.name}\n")
 
 
-try:
-    main()
-except subprocess.CalledProcessError as error:
-    sys.exit(f"building pyslurm failed: {' '.join(map(str, error.cmd))} ended with {error.returncode}; see above")
+if __name__ == "__main__":
+    try:
+        main()
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"building pyslurm failed: {' '.join(map(str, error.cmd))} ended with {error.returncode}; see above")

@@ -53,20 +53,18 @@ def main() -> None:
     tag = f"cp{sys.version_info[0]}{sys.version_info[1]}"
     folder = cache / f"slurm-{headers or slurm}-{tag}-{platform.machine()}"
     marker = venv / ".pyslurm-installed"
-    print(
-        json.dumps(
-            {
-                "slurm": slurm,
-                "headers": headers,
-                "release": ".".join((headers or slurm).split(".")[:2]),
-                "prefix": str(prefix),
-                "library": library_folder(prefix),
-                "folder": str(folder),
-                "wheel": next((str(path) for path in sorted(folder.glob(f"pyslurm-{release}-*.whl"))), ""),
-                "installed": marker.read_text().strip() if marker.exists() else "",
-            }
-        )
-    )
+    facts = {
+        "slurm": slurm,
+        "headers": headers,
+        "release": ".".join((headers or slurm).split(".")[:2]),
+        "prefix": str(prefix),
+        "library": library_folder(prefix),
+        "folder": str(folder),
+        "wheel": next((str(path) for path in sorted(folder.glob(f"pyslurm-{release}-*.whl"))), ""),
+        "installed": marker.read_text().strip() if marker.exists() else "",
+    }
+    sys.stdout.write(json.dumps(facts))
 
 
-main()
+if __name__ == "__main__":
+    main()

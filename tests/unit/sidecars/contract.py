@@ -34,7 +34,7 @@ def wait_for_status(backend: Backend, uid: str, good: Callable[[PodStatus], bool
     seen: list[PodStatus] = []
     while time.monotonic() < deadline:
         for status in changes.statuses:
-            if status.UID == uid:
+            if uid == status.UID:
                 seen.append(status)
                 if good(status):
                     return status

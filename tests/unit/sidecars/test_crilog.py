@@ -2,6 +2,7 @@
 
 import io
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,8 +20,8 @@ LINES = (
 )
 
 
-def read(data: bytes = LINES, **options: object) -> bytes:
-    return read_all(data, LogQuery.of(LogOptions(**options), NOW))  # type: ignore[arg-type]
+def read(data: bytes = LINES, **options: Any) -> bytes:
+    return read_all(data, LogQuery.of(LogOptions(**options), NOW))
 
 
 def test_parts_of_a_line_are_joined() -> None:
@@ -51,7 +52,7 @@ def test_timestamps_stand_at_the_start_of_whole_lines() -> None:
         ({"SinceSeconds": 10**18}, b"one\ntwo, and its end\n three\n"),
     ],
 )
-def test_options(options: dict[str, object], expected: bytes) -> None:
+def test_options(options: dict[str, Any], expected: bytes) -> None:
     assert read(**options) == expected
 
 

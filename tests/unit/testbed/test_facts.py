@@ -1,3 +1,5 @@
+"""The facts that the test bed reads from the machine."""
+
 from __future__ import annotations
 
 import ipaddress

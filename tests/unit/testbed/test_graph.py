@@ -1,3 +1,5 @@
+"""Bringing parts up in order, side by side, and what is said when one fails."""
+
 from __future__ import annotations
 
 import threading

@@ -1,3 +1,5 @@
+"""The inventory that the test bed writes for Ansible."""
+
 from __future__ import annotations
 
 from dataclasses import replace

@@ -1,3 +1,5 @@
+"""Processes that are found again, and never confused with others."""
+
 from __future__ import annotations
 
 import json

@@ -51,7 +51,10 @@ async def test_a_failing_container_fails_the_pod(world: World, eventually: Event
 
 
 async def test_refused_pod_has_the_site_s_words(world: World, eventually: Eventually) -> None:
-    world.edge.failures["/create"] = (422, {"title": "no", "description": "Requested node configuration is not available"})
+    world.edge.failures["/create"] = (
+        422,
+        {"title": "no", "description": "Requested node configuration is not available"},
+    )
     world.add_pod("p")
     async with world.running():
         await eventually(lambda: world.phase("p") == "Failed")
@@ -284,7 +287,7 @@ async def test_12_ready_again_after_the_node_controller_said_no(world: World, ev
 
     def ready() -> bool:
         facts = {entry["type"]: entry["status"] for entry in world.pod("p")["status"]["conditions"]}
-        return facts["Ready"] == "True"
+        return bool(facts["Ready"] == "True")
 
     async with world.running():
         await eventually(ready)
@@ -375,3 +378,21 @@ async def test_many_pods_in_pages(world: World, eventually: Eventually) -> None:
     assert world.edge.count("/create") == 60
 
 
+async def test_the_edge_is_told_of_a_finished_pod_s_deletion_once(world: World, eventually: Eventually) -> None:
+    """Only then it clears the job's folder away; it may list the pod for a while after that."""
+    uids = [world.add_pod(name)["metadata"]["uid"] for name in ("a", "b")]
+    async with world.running():
+        await eventually(lambda: set(uids) <= set(world.edge.statuses))
+        for uid in uids:
+            world.edge.say(uid, DONE, ended=True)
+        await eventually(lambda: world.phase("a") == world.phase("b") == "Succeeded")
+        assert not world.edge.deleted
+        world.api.remove("/api/v1/namespaces/default/pods/a")
+        await eventually(lambda: uids[0] in world.edge.deleted)
+        world.edge.restart()
+        await asyncio.sleep(0.3)
+    world.api.remove("/api/v1/namespaces/default/pods/b")
+    async with world.running():
+        await eventually(lambda: uids[1] in world.edge.deleted)
+        await asyncio.sleep(0.2)
+    assert [len(world.edge.deleted[uid]) for uid in uids] == [2, 1], "once by each virtual kubelet"

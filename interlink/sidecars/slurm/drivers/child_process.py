@@ -12,6 +12,7 @@ import struct
 import subprocess
 import threading
 import time
+from typing import IO
 
 log = logging.getLogger(__name__)
 _LENGTH = struct.Struct(">I")
@@ -28,7 +29,8 @@ class ChildProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._failure: OSError | None = None
         self._started = threading.Event()
-        threading.Thread(target=self._tend, name="pyslurm-child", daemon=True).start()
+        self._thread = threading.Thread(target=self._tend, name="pyslurm-child", daemon=True)
+        self._thread.start()
         self._started.wait()
         if self._process is None:
             raise self._failure or OSError("the child process did not start")
@@ -60,8 +62,16 @@ class ChildProcess:
         return self._read_frame(deadline)
 
     def kill(self) -> None:
-        """End the child now; the tending thread reaps it and closes its pipes."""
+        """End the child now; from any thread."""
         self.process.kill()
+
+    def close(self) -> None:
+        """End the child, reap it and close its pipes; not during another thread's exchange."""
+        self.kill()
+        self._thread.join(5)
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe:
+                pipe.close()
 
     def last_words(self) -> str:
         """Return the end of what the child wrote to stderr, as one line."""
@@ -80,24 +90,15 @@ class ChildProcess:
             self._wait(source, deadline, write=False)
             chunk = os.read(source, min(size - len(data), 1024**2))
             if not chunk:
-                self._started_to_end()
                 raise OSError("it closed its output")
             data += chunk
         return bytes(data)
 
-    def _started_to_end(self) -> None:
-        """Give a child that ends a moment to be reaped, so that its last words are complete."""
-        try:
-            self.process.wait(1)
-        except subprocess.TimeoutExpired:
-            return
-        time.sleep(0.05)
-
     @staticmethod
-    def _descriptor(pipe: object) -> int:
-        if pipe is None or pipe.closed:  # type: ignore[attr-defined]
+    def _descriptor(pipe: IO[bytes] | None) -> int:
+        if pipe is None or pipe.closed:
             raise OSError("it has ended")
-        return int(pipe.fileno())  # type: ignore[attr-defined]
+        return pipe.fileno()
 
     @staticmethod
     def _wait(descriptor: int, deadline: float, *, write: bool) -> None:

@@ -21,7 +21,7 @@ def of_job(job: Any) -> JobFacts:
 
 def of_record(job: Any) -> JobFacts:
     """Return the facts of a ``pyslurm.db.Job``, as accounting knows it."""
-    return _facts(job, nodes=job.nodelist, reason="", restarts=0)
+    return _facts(job, nodes=job.nodelist, reason="", restarts=job.requeue_count)
 
 
 def capacity(partition: str, nodes: Iterable[Any]) -> Capacity:

@@ -37,6 +37,7 @@ class PyslurmDriver:
         self._child: ChildProcess | None = None
         self._number = 0
         self._closed = False
+        self._failing = False
 
     def submit(self, request: JobRequest) -> int:
         """See SlurmDriver."""
@@ -68,6 +69,10 @@ class PyslurmDriver:
         child = self._child
         if child:
             child.kill()
+        with self._lock:
+            if self._child:
+                self._child.close()
+                self._child = None
 
     def _ask(self, call: messages.Call, kind: type[AnswerType]) -> AnswerType:
         """Pass one call to the child and return its answer, by the deadline, which includes the wait for our turn."""
@@ -91,14 +96,14 @@ class PyslurmDriver:
             body = child.exchange(messages.pack(messages.CallFrame(self._number, call)), timeout)
             frame = msgspec.json.decode(body, type=messages.AnswerFrame)
         except (TimeoutError, OSError, msgspec.MsgspecError) as error:
-            words = child.last_words()
             self._end(child)
             if isinstance(error, TimeoutError):
-                raise SlurmUnavailable(f"Slurm gave no answer within {timeout:g} s") from error
-            raise SlurmUnavailable(f"the pyslurm process ended: {words or error}") from error
+                raise SlurmUnavailable(f"Slurm gave no answer within {self._timeout:g} s") from error
+            raise SlurmUnavailable(f"the pyslurm process ended: {child.last_words() or error}") from error
         if frame.number != self._number:
             self._end(child)
             raise SlurmUnavailable("the pyslurm process answered out of turn")
+        self._failing = False
         return frame.answer
 
     def _running(self) -> ChildProcess:
@@ -106,18 +111,25 @@ class PyslurmDriver:
         if self._closed:
             raise SlurmUnavailable("this sidecar is stopping")
         if self._child is None:
-            child = ChildProcess(self._command)
-            try:
-                child.hello(max(self._timeout, _START_SECONDS))
-            except OSError as error:  # TimeoutError is one
-                words = child.last_words()
-                child.kill()
-                raise SlurmUnavailable(f"the pyslurm process does not start: {words or error}") from error
-            self._child = child
-            log.info("pyslurm process %d started", child.pid)
+            self._child = child = self._start()
+            log.log(logging.DEBUG if self._failing else logging.INFO, "pyslurm process %d started", child.pid)
         return self._child
 
+    def _start(self) -> ChildProcess:
+        try:
+            child = ChildProcess(self._command)
+        except OSError as error:
+            raise SlurmUnavailable(f"the pyslurm process does not start: {error}") from error
+        try:
+            child.hello(max(self._timeout, _START_SECONDS))
+        except OSError as error:  # TimeoutError is one
+            child.close()
+            raise SlurmUnavailable(f"the pyslurm process does not start: {child.last_words() or error}") from error
+        return child
+
     def _end(self, child: ChildProcess) -> None:
-        child.kill()
+        child.close()
         self._child = None
-        log.warning("pyslurm process %d ended; the next call starts a new one", child.pid)
+        level = logging.DEBUG if self._failing else logging.WARNING  # once per outage, not with every poll of it
+        log.log(level, "pyslurm process %d ended; the next call starts a new one", child.pid)
+        self._failing = True

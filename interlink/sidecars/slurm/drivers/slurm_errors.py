@@ -33,8 +33,8 @@ TRANSIENT = {
 }
 #: There is nothing to signal or cancel any more.
 ALREADY_OVER = {2017: "INVALID_JOB_ID", 2021: "ALREADY_DONE", 2084: "JOB_FINISHED", 4002: "KILL_JOB_ALREADY_COMPLETE"}
-#: There is no batch step to signal yet.
-JOB_PENDING = {2024: "JOB_PENDING", 2085: "JOB_NOT_RUNNING"}
+#: There is no batch step to signal yet (2020 is what slurmctld 26.05 says of a pending job).
+JOB_PENDING = {2020: "TRANSITION_STATE_NO_UPDATE", 2024: "JOB_PENDING", 2085: "JOB_NOT_RUNNING"}
 
 
 def failure(number: int, words: str | None) -> Failure:

@@ -20,7 +20,7 @@ from tests.unit.sidecars.slurm.driver_contract import DriverContract, make_reque
 class TestPyslurm(DriverContract):
     """The contract, on a real site."""
 
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def driver(self) -> Iterator[PyslurmDriver]:
         driver = PyslurmDriver(15)
         yield driver
@@ -38,7 +38,9 @@ class TestPyslurm(DriverContract):
         os.environ["A_SECRET_OF_OURS"] = "x"
         script = "#!/bin/sh\nenv\npwd\nulimit -c\n"
         job_id = driver.submit(
-            make_request(folder, script=script, environment={"PATH": "/usr/bin:/bin", "SLURM_CONF": "/no", "A": "b=c,d"})
+            make_request(
+                folder, script=script, environment={"PATH": "/usr/bin:/bin", "SLURM_CONF": "/no", "A": "b=c,d"}
+            )
         )
         wait_for_job(driver, job_id, lambda job: job.state == "COMPLETED")
         deadline = time.monotonic() + 10

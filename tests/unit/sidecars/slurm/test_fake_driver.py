@@ -33,7 +33,7 @@ def test_switches(tmp_path: Path) -> None:
     driver.refuse, driver.lose_reply = "", True
     with pytest.raises(SlurmUnavailable):
         driver.submit(make_request(tmp_path))
-    assert len(driver.jobs()) == 1
+    assert len(driver.living()) == 1
     driver.away = "gone"
     with pytest.raises(SlurmUnavailable, match="gone"):
         driver.jobs()

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ def bench(tmp_path: Path) -> Bench:
     return bench
 
 
-def read(bench: Bench, container: str = "first", **options: bool) -> Iterator[bytes]:
+def read(bench: Bench, container: str = "first", **options: Any) -> Iterator[bytes]:
     request = LogRequest(Namespace="ns", PodUID=UID, PodName="p", ContainerName=container, Opts=LogOptions(**options))
     return bench.logs.read(request)
 

@@ -1,9 +1,11 @@
 """Exactly one job per pod, whatever dies when."""
 
+import contextlib
 import os
 import stat
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -13,6 +15,7 @@ from interlink.core.plan import Plan
 from interlink.sidecars.backend import Deleted, Refused, Unavailable
 from interlink.sidecars.slurm.driver import JobRequest, SlurmUnavailable
 from interlink.sidecars.slurm.fake import FakeSlurm
+from interlink.wire.pod import Pod
 from tests.unit.sidecars.slurm.bench import UID, Bench, make_pod
 
 
@@ -112,7 +115,11 @@ def test_a_refusal_says_slurms_words_and_leaves_nothing(tmp_path: Path) -> None:
     assert list(bench.folders.uids()) == []
     assert bench.journal.after(None, 0).statuses == []
     bench.driver.refuse = ""
-    assert bench.create().PodJID == "1"
+    bench.driver.lose_reply = True
+    with pytest.raises(Unavailable):
+        bench.create()
+    bench.reconciler.poll()
+    assert bench.create().PodJID == "2"  # and not 1, Slurm's record of the refused one
 
 
 def test_a_pod_that_the_core_does_not_support_is_refused(tmp_path: Path) -> None:
@@ -216,11 +223,9 @@ def test_races_of_create_and_delete_leave_no_job(tmp_path: Path) -> None:
     assert bench.table.living == {}
 
 
-def _quietly(call: "object", pod: "object") -> None:
-    try:
-        call(pod)  # type: ignore[operator]
-    except (Deleted, Unavailable):
-        pass
+def _quietly(call: Callable[[Pod], object], pod: Pod) -> None:
+    with contextlib.suppress(Deleted, Unavailable):
+        call(pod)
 
 
 def test_submit_time_out_then_no_job_then_submits_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

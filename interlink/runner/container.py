@@ -1,0 +1,179 @@
+"""One container: its process, its state as v1.ContainerStatus has it, and when it is started again."""
+
+import os
+import subprocess
+from typing import TYPE_CHECKING, Any, Dict, Optional
+
+from interlink.runner.crilog import Log
+from interlink.runner.files import RunnerError
+from interlink.runner.processes import die_with_parent, kill_session
+from interlink.runner.runtimes import apptainer_command, apptainer_environment, host_command, host_environment
+from interlink.runner.times import now, seconds
+
+if TYPE_CHECKING:
+    from interlink.runner.pod import PodRunner
+
+#: Restart back-off of the kubelet: at once, then 10 s, doubling to 300 s, forgotten after 600 s of running.
+BACKOFF_FIRST, BACKOFF_LONGEST, BACKOFF_RESET = 10.0, 300.0, 600.0
+#: How long output is read on after a container's process has ended (a grandchild may hold the pipe), in seconds.
+DRAIN = 1.0
+#: An exit by signal N is shown as 128 + N.
+SIGNAL_BASE = 128
+
+
+class Container:
+    """One container: its process, its state as v1.ContainerStatus has it, and when to start it again."""
+
+    def __init__(self, pod: "PodRunner", spec: Dict[str, Any]) -> None:
+        self.pod, self.spec, self.name = pod, spec, spec["name"]
+        self.image = pod.image_of(spec)
+        self.log = Log(os.path.join(pod.plan["folder"], "logs", self.name + ".log"))
+        self.process: "Optional[subprocess.Popen[bytes]]" = None
+        self.pipes: Dict[int, str] = {}
+        self.state: Dict[str, Any] = {"waiting": {"reason": "ContainerCreating"}}
+        self.last_state: Dict[str, Any] = {}
+        self.restarts, self.backoff, self.due, self.kill_at, self.ended_at = 0, 0.0, 0.0, 0.0, 0.0
+        self.done = False
+        self.began = now()
+
+    def status(self) -> Dict[str, Any]:
+        """Return the v1.ContainerStatus."""
+        running = "running" in self.state
+        return {
+            "name": self.name, "image": self.spec["image"], "imageID": "", "state": self.state,
+            "lastState": self.last_state, "ready": running, "started": running, "restartCount": self.restarts,
+            "containerID": "slurm://{}/{}".format(self.pod.job, self.name),
+        }  # fmt: skip
+
+    def step(self, clock: float) -> None:
+        """Do what is due: look at the process, pull, start."""
+        if self.done:
+            return
+        if self.process is not None:
+            self._look(clock)
+        elif self.pod.stopping:
+            self._never_started()
+        elif clock >= self.due:
+            self._start(clock)
+
+    def stop(self, clock: float, grace: float) -> None:
+        """Ask the container to end, and end it after the grace period."""
+        if self.process is not None:
+            self.kill_at = clock + grace
+            self.process.terminate()
+
+    def read(self, pipe: int) -> None:
+        """Take what a pipe has; a closed one is forgotten."""
+        data = os.read(pipe, 65536)
+        if data:
+            self.log.take(self.pipes[pipe], data)
+        else:
+            self._close(pipe)
+
+    def _close(self, pipe: int) -> None:
+        os.close(pipe)
+        del self.pipes[pipe]
+
+    def _start(self, clock: float) -> None:
+        if self.image is not None and not self._image_is_there(clock):
+            return
+        try:
+            self._launch()
+        except (OSError, RunnerError) as error:
+            moment = seconds(now())
+            self._end({"exitCode": 128, "reason": "StartError", "message": str(error), "startedAt": moment,
+                       "finishedAt": moment}, clock)  # fmt: skip
+        else:
+            self._set({"running": {"startedAt": seconds(self.began)}})
+
+    def _image_is_there(self, clock: float) -> bool:
+        assert self.image is not None
+        self.image.step()
+        if self.image.ready:
+            return True
+        if self.image.fault:
+            self.backoff = min(max(self.backoff * 2, BACKOFF_FIRST), BACKOFF_LONGEST)
+            self.due = clock + self.backoff
+            reason = "ErrImageNeverPull" if self.image.policy == "Never" else "ErrImagePull"
+            reason = "ImagePullBackOff" if self.backoff > BACKOFF_FIRST and reason == "ErrImagePull" else reason
+            message = "{} (tried again in {:.0f} s)".format(self.image.fault, self.backoff)
+            self._set({"waiting": {"reason": reason, "message": message}})
+            # Asked anew, for every container of the pod that waits for it.
+            self.image = self.pod.image_of(self.spec, again=True)
+        else:
+            what = "Pulling image {}" if self.image.pull else "Waiting for another job's pull of image {}"
+            self._set({"waiting": {"reason": "ContainerCreating", "message": what.format(self.image.name)}})
+        return False
+
+    def _launch(self) -> None:
+        plan, pairs = self.pod.plan, self.spec.get("env", ())
+        folder: Optional[str] = None
+        if self.image is not None:
+            argv = apptainer_command(plan, self.spec, self.image.path, self.pod.volumes)
+            environment = apptainer_environment(pairs)
+        else:
+            argv, folder = host_command(plan, self.spec, self.pod.volumes)
+            environment = host_environment(pairs, folder)
+            folder = self.spec.get("workingDir") or folder
+        self.log.begin()
+        self.process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, cwd=folder,
+            start_new_session=True, preexec_fn=die_with_parent,
+        )  # fmt: skip
+        self.pod.guard.tell(self.process.pid, alive=True)
+        self.began, self.ended_at, self.kill_at = now(), 0.0, 0.0
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        for stream, name in ((self.process.stdout, "stdout"), (self.process.stderr, "stderr")):
+            self.pipes[os.dup(stream.fileno())] = name
+            stream.close()
+
+    def _look(self, clock: float) -> None:
+        assert self.process is not None
+        if self.process.poll() is None:
+            if self.kill_at and clock >= self.kill_at:
+                kill_session(self.process.pid)
+            return
+        if not self.ended_at:
+            self.ended_at = clock
+            # What a container leaves behind (helpers of the runtime, daemons on the host) ends with it.
+            kill_session(self.process.pid)
+        if self.pipes and clock < self.ended_at + DRAIN:
+            return
+        for pipe in list(self.pipes):
+            self._close(pipe)
+        self.log.end()
+        self.pod.guard.tell(self.process.pid, alive=False)
+        code = self.process.returncode if self.process.returncode >= 0 else SIGNAL_BASE - self.process.returncode
+        self.process = None
+        self._end({"exitCode": code, "reason": "Completed" if code == 0 else "Error",
+                   "startedAt": seconds(self.began), "finishedAt": seconds(now())}, clock)  # fmt: skip
+
+    def _end(self, terminated: Dict[str, Any], clock: float) -> None:
+        terminated["containerID"] = "slurm://{}/{}".format(self.pod.job, self.name)
+        policy = self.pod.plan.get("restartPolicy", "Always")
+        again = policy == "Always" or (policy == "OnFailure" and terminated["exitCode"] != 0)
+        if self.pod.stopping or not again:
+            self.done = True
+            self._set({"terminated": terminated})
+            return
+        if (now() - self.began).total_seconds() >= BACKOFF_RESET:
+            self.backoff = 0.0
+        self.due = clock + self.backoff
+        message = "back-off {:.0f}s restarting failed container={}".format(self.backoff, self.name)
+        self.backoff = min(max(self.backoff * 2, BACKOFF_FIRST), BACKOFF_LONGEST)
+        self.last_state = {"terminated": terminated}
+        self.restarts += 1
+        self._set({"waiting": {"reason": "CrashLoopBackOff", "message": message}})
+
+    def _never_started(self) -> None:
+        self.done = True
+        last = self.last_state.get("terminated")
+        message = "the pod was ended before this container started"
+        self._set({"terminated": last or {"exitCode": 137, "reason": "Cancelled", "message": message,
+                                          "startedAt": None, "finishedAt": seconds(now())}})  # fmt: skip
+
+    def _set(self, state: Dict[str, Any]) -> None:
+        if state != self.state:
+            self.state = state
+            self.pod.changed = True

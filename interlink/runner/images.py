@@ -1,0 +1,92 @@
+"""Images: pulled into the site's cache by one job at a time, by write-then-rename, then used by all."""
+
+import errno
+import fcntl
+import hashlib
+import os
+import subprocess
+from typing import Any, Dict, Optional
+
+from interlink.runner.processes import die_with_parent
+
+
+class Image:
+    """One image of the pod: pulled into the site's cache by one job at a time, then used by all."""
+
+    def __init__(self, plan: Dict[str, Any], spec: Dict[str, Any]) -> None:
+        runtime = plan["runtime"]
+        self.name, self.policy = spec["image"], spec.get("pullPolicy", "IfNotPresent")
+        self.executable, self.cache = runtime.get("executable", "apptainer"), runtime.get("imageCache", "")
+        local = self.name.startswith("/")
+        self.path = self.name if local else os.path.join(self.cache, self._key() + ".sif")
+        self.ready = local or (self.policy != "Always" and os.path.exists(self.path))
+        self.fault = ""
+        self.pull: "Optional[subprocess.Popen[bytes]]" = None
+        self.lock = -1
+        self.log = os.path.join(plan["folder"], "pull-{}.log".format(self._key()[:12]))
+        self.partial = "{}.{}.partial".format(self.path, plan["uid"])
+        if not self.ready and self.policy == "Never":
+            self.fault = "image {} is not in the site's cache, and its pull policy is Never".format(self.name)
+
+    def _key(self) -> str:
+        return hashlib.sha256(self.name.encode()).hexdigest()
+
+    def step(self) -> None:
+        """Bring the pull a step further: the lock, the pull, the file in its place. Sets ``ready`` or ``fault``."""
+        if self.pull is not None:
+            if self.pull.poll() is not None:
+                self._finish(self.pull.returncode)
+        elif not self.ready and self._locked():
+            if self.policy != "Always" and os.path.exists(self.path):
+                self._unlock(ready=True)
+                return
+            with open(self.log, "wb") as log:
+                environment = {**os.environ, "APPTAINER_CACHEDIR": os.path.join(self.cache, "layers")}
+                self.pull = subprocess.Popen(
+                    [self.executable, "pull", "--force", self.partial, self.name],
+                    stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, preexec_fn=die_with_parent,
+                )  # fmt: skip
+
+    def _locked(self) -> bool:
+        self.lock = os.open(self.path + ".lock", os.O_RDWR | os.O_CREAT, 0o600) if self.lock < 0 else self.lock
+        try:
+            fcntl.lockf(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                return False
+            raise
+        return True
+
+    def _unlock(self, ready: bool) -> None:
+        os.close(self.lock)
+        self.lock, self.pull, self.ready = -1, None, ready
+
+    def _finish(self, status: int) -> None:
+        if status == 0:
+            # A file that is the same stays: replacing it would take it away from jobs on other nodes (NFS).
+            if same_contents(self.partial, self.path):
+                os.unlink(self.partial)
+            else:
+                os.rename(self.partial, self.path)
+        else:
+            with open(self.log, errors="replace") as log:
+                lines = [line.strip() for line in log if line.strip()]
+            words = [line.replace("FATAL:", "").strip() for line in lines if line.startswith("FATAL:")] or lines[-1:]
+            self.fault = "{}: {}".format(self.name, " ".join(words)[-1000:] or "pull ended with {}".format(status))
+            if os.path.exists(self.partial):
+                os.unlink(self.partial)
+        self._unlock(ready=status == 0)
+
+
+def same_contents(one: str, other: str) -> bool:
+    """Return whether two files hold the same bytes; a missing one does not."""
+    if not os.path.exists(other) or os.path.getsize(one) != os.path.getsize(other):
+        return False
+    digests = []
+    for path in (one, other):
+        digest = hashlib.sha256()
+        with open(path, "rb") as file:
+            for block in iter(lambda: file.read(1 << 20), b""):
+                digest.update(block)
+        digests.append(digest.digest())
+    return digests[0] == digests[1]

@@ -1,0 +1,116 @@
+"""The pod: one loop that waits for pipes, signals and the next point in time, and tells each transition.
+
+One thread: threads would make the fork of a container unsafe, and Linux ties a parent-death signal to the thread that
+forked.
+"""
+
+import os
+import select
+import signal
+import time
+from typing import Any, Dict, Tuple
+
+from interlink.runner.container import Container
+from interlink.runner.images import Image
+from interlink.runner.processes import Guard
+from interlink.runner.report import Reporter
+from interlink.runner.volumes import Volumes
+
+#: The loop's pause when nothing happens: then it looks at locks, and writes a report that a full disk refused.
+TICK = 0.5
+#: How long the last report is tried again on a full disk before the job ends without it, in seconds.
+LAST_REPORT = 300.0
+
+
+class PodRunner:
+    """One run of one pod in one job."""
+
+    def __init__(self, plan: Dict[str, Any], job: str, guard: Guard, reporter: Reporter) -> None:
+        self.plan, self.job, self.guard, self.reporter = plan, job, guard, reporter
+        self.images: Dict[Tuple[str, str], Image] = {}
+        self.volumes = Volumes(plan)
+        self.stopping = False
+        self.asked_to_stop = False
+        self.changed = True
+        self.give_up = 0.0
+        self.reason, self.message = "", ""
+        self.containers = [Container(self, spec) for spec in plan["containers"]]
+        self.wakeup, self.waker = os.pipe()
+        limit = plan.get("activeDeadlineSeconds")
+        self.deadline = None if limit is None else time.monotonic() + limit
+
+    def image_of(self, spec: Dict[str, Any], again: bool = False) -> "Image | None":
+        """Return the container's image, shared by all that name it alike; ``again`` forgets a pull that failed."""
+        if self.plan["runtime"]["kind"] == "none":
+            return None
+        key = (spec["image"], spec.get("pullPolicy", "IfNotPresent"))
+        image = self.images.get(key)
+        if image is None or (again and image.fault):
+            image = self.images[key] = Image(self.plan, spec)
+        return image
+
+    def run(self) -> int:
+        """Run all containers to their ends; return the exit status of the job."""
+        self._listen()
+        while True:
+            clock = time.monotonic()
+            self._look_at_end(clock)
+            for container in self.containers:
+                container.step(clock)
+            finished = all(container.done for container in self.containers)
+            self._report(finished)
+            if finished and (self.reporter.pending is None or clock > self._last_try(clock)):
+                break
+            self._wait(clock)
+        codes = [container.state["terminated"]["exitCode"] for container in self.containers]
+        return 0 if not any(codes) else 1
+
+    def _listen(self) -> None:
+        """Let signals wake the loop: an end asked for, and a child that ended."""
+        os.set_blocking(self.wakeup, False)
+        os.set_blocking(self.waker, False)
+        signal.set_wakeup_fd(self.waker)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._ask_to_stop)
+        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+
+    def _ask_to_stop(self, _number: int, _frame: object) -> None:
+        self.asked_to_stop = True
+
+    def _look_at_end(self, clock: float) -> None:
+        late = self.deadline is not None and clock >= self.deadline
+        if self.stopping or not (self.asked_to_stop or late):
+            return
+        self.stopping = True
+        if late and not self.asked_to_stop:
+            self.reason = "DeadlineExceeded"
+            self.message = "Pod was active on the node longer than the specified deadline"
+        for container in self.containers:
+            container.stop(clock, self.plan.get("terminationGracePeriodSeconds", 30))
+
+    def _report(self, finished: bool) -> None:
+        if self.changed or finished:
+            self.changed = False
+            statuses = [container.status() for container in self.containers]
+            self.reporter.tell(statuses, self.reason, self.message, finished)
+        self.reporter.write()
+
+    def _last_try(self, clock: float) -> float:
+        """Return until when the last report is tried again, once every container has ended."""
+        if not self.give_up:
+            self.give_up = clock + LAST_REPORT
+        return self.give_up
+
+    def _wait(self, clock: float) -> None:
+        """Wait for output, a signal or the next point in time; take the output."""
+        pipes = {pipe: container for container in self.containers for pipe in container.pipes}
+        times = [container.due for container in self.containers if container.due > clock]
+        times += [container.kill_at for container in self.containers if container.kill_at > clock]
+        times += [] if self.deadline is None or self.deadline <= clock else [self.deadline]
+        timeout = max(0.0, min([TICK, *(moment - clock for moment in times)]))
+        ready, _, _ = select.select([self.wakeup, *pipes], [], [], timeout)
+        for pipe in ready:
+            if pipe == self.wakeup:
+                os.read(self.wakeup, 4096)
+            else:
+                pipes[pipe].read(pipe)

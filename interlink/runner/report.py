@@ -1,0 +1,75 @@
+"""Reports: the pod's whole status after each transition, into the job's folder and the site's spool folder."""
+
+import json
+import os
+import socket
+from typing import Any, Dict, List, Optional
+
+from interlink.runner.files import say, write_whole
+from interlink.runner.times import fractions, now
+
+VERSION = 1
+REPORT_FILE = "report.json"
+
+
+class Reporter:
+    """Writes one pod's reports; a report that cannot be written stays pending and is tried again."""
+
+    def __init__(self, plan: Dict[str, Any], job: str, restart: int) -> None:
+        self.uid, self.job, self.restart = plan["uid"], job, restart
+        self.own = os.path.join(plan["folder"], REPORT_FILE)
+        self.spool = plan["spool"]
+        self.sequence = self._last_sequence()
+        self.pending: Optional[bytes] = None
+        self.fault = ""
+        self.last: Any = None
+        self.host = socket.gethostname()
+        self.address = address_of(self.host)
+
+    def tell(self, containers: List[Dict[str, Any]], reason: str, message: str, finished: bool) -> None:
+        """Make the next report, if it says anything new."""
+        said = json.dumps([containers, reason, message, finished], sort_keys=True)
+        if said == self.last:
+            return
+        self.last = said
+        self.sequence += 1
+        report = {
+            "version": VERSION, "uid": self.uid, "jobId": self.job, "sequence": self.sequence, "restart": self.restart,
+            "time": fractions(now()), "hostName": self.host, "hostIp": self.address, "containers": containers,
+            "reason": reason, "message": message, "finished": finished,
+        }  # fmt: skip
+        self.pending = json.dumps(report).encode()
+
+    def write(self) -> None:
+        """Write the pending report; a full disk is told once, and the report tried again at the next call."""
+        if self.pending is None:
+            return
+        try:
+            write_whole(self.own, self.pending)
+            write_whole(
+                os.path.join(self.spool, "{}.{}.{}.json".format(self.uid, self.job, self.sequence)), self.pending
+            )
+        except OSError as error:
+            if str(error) != self.fault:
+                say("the report cannot be written, and is tried again: {}".format(error))
+            self.fault = str(error)
+        else:
+            self.pending, self.fault = None, ""
+
+    def _last_sequence(self) -> int:
+        """Return where an earlier run of the same job stopped counting (Slurm requeued it)."""
+        try:
+            with open(self.own) as file:
+                report = json.load(file)
+            return int(report["sequence"]) if report["jobId"] == self.job else 0
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0
+
+
+def address_of(host: str) -> str:
+    """Return the host's address, empty where its own name resolves to loopback only or not at all."""
+    try:
+        address = socket.gethostbyname(host)
+    except OSError:
+        return ""
+    return "" if address.startswith("127.") else address

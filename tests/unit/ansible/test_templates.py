@@ -1,0 +1,123 @@
+"""What the templates become: units that systemd reads, a configuration that the services take, least rights."""
+
+import configparser
+from pathlib import Path
+
+import pytest
+import yaml
+
+from interlink.config import load_config
+from tests.unit.ansible.rendering import NODE, ROOT, objects, render
+
+UNITS = ("edge/interlink-api.service.j2", "edge/interlink-slurm.service.j2")
+
+
+def unit(template: str, **given: object) -> configparser.SectionProxy:
+    """Return a rendered unit's [Service] section."""
+    parser = configparser.ConfigParser(strict=False, interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read_string(render(template, **given))
+    return parser["Service"]
+
+
+@pytest.mark.parametrize("template", UNITS)
+def test_units_run_unprivileged_and_hardened(template: str) -> None:
+    service = unit(template)
+    assert service["User"] == "interlink"
+    assert service["Type"] == "notify"
+    assert service["CapabilityBoundingSet"] == ""
+    assert service["ProtectSystem"] == "strict"
+    assert service["UMask"] == "0077"
+
+
+def test_only_the_sidecar_writes_and_only_where_it_must() -> None:
+    assert "ReadWritePaths" not in unit(UNITS[0])
+    assert unit(UNITS[1])["ReadWritePaths"] == "/var/lib/interlink /srv/interlink"
+
+
+def test_folders_below_home_stay_reachable() -> None:
+    assert unit(UNITS[1])["ProtectHome"] == "yes"
+    assert unit(UNITS[1], interlink_shared_folder="/home/interlink")["ProtectHome"] == "read-only"
+
+
+def test_the_sidecars_environment_is_quoted() -> None:
+    assert 'Environment="SLURM_CONF=/opt/my slurm/slurm.conf"' in render(
+        UNITS[1], slurm_sidecar_environment={"SLURM_CONF": "/opt/my slurm/slurm.conf"}
+    )
+
+
+def test_services_take_the_edges_configuration(tmp_path: Path) -> None:
+    file = tmp_path / "InterLinkConfig.yaml"
+    file.write_text(render("edge/InterLinkConfig.yaml.j2", interlink_config={"SlurmPartition": "main"}))
+    config = load_config(file)
+    assert config.slurm_partition == "main"
+    assert config.interlink_token_file == Path("/etc/interlink/vk-tokens")
+    assert str(config.data_root_folder) == "/srv/interlink"
+
+
+def test_virtual_kubelets_take_theirs(tmp_path: Path) -> None:
+    (config_map,) = objects("cluster/configmap.yaml.j2")
+    file = tmp_path / "InterLinkConfig.yaml"
+    file.write_text(config_map["data"]["InterLinkConfig.yaml"])
+    assert load_config(file).node_name == "hpc"
+
+
+def test_kubernetes_objects_parse_and_are_named() -> None:
+    for template in sorted((ROOT / "templates" / "cluster").iterdir()):
+        for item in objects(f"cluster/{template.name}"):
+            assert item["apiVersion"]
+            assert item["kind"]
+            assert item["metadata"]["name"]
+
+
+def test_objects_of_two_virtual_nodes_do_not_meet() -> None:
+    other = NODE | {"name": "gpu", "object": "vk-gpu", "cluster_object": "interlink-vk-gpu"}
+    for template in ("rbac", "configmap", "secret", "deployment", "node"):
+        found = objects(f"cluster/{template}.yaml.j2", cluster_nodes=[NODE, other])
+        names = [(item["kind"], item["metadata"]["name"]) for item in found]
+        assert len(set(names)) == len(names)
+
+
+def test_the_node_and_its_lease_are_changed_by_name_only() -> None:
+    for item in objects("cluster/rbac.yaml.j2"):
+        for rule in item.get("rules", []):
+            if {"nodes", "nodes/status", "leases"} & set(rule["resources"]) and rule["verbs"] != ["create"]:
+                assert rule["resourceNames"] == ["hpc"]
+            if {"secrets", "configmaps"} & set(rule["resources"]):
+                assert rule["verbs"] == ["get"]
+            assert "*" not in rule["verbs"]
+
+
+def test_the_token_stands_in_the_secret_alone() -> None:
+    (secret,) = objects("cluster/secret.yaml.j2")
+    assert secret["data"]["token"] == "dDBrZW4="
+    for template in ("rbac", "configmap", "deployment", "flowschema"):
+        assert "t0ken" not in yaml.safe_dump(objects(f"cluster/{template}.yaml.j2"))
+
+
+def test_the_deployment_rolls_for_configuration_token_and_image() -> None:
+    def annotations(**given: object) -> dict[str, str]:
+        (deployment,) = objects("cluster/deployment.yaml.j2", **given)
+        found: dict[str, str] = deployment["spec"]["template"]["metadata"]["annotations"]
+        return found
+
+    before = annotations()
+    assert annotations(cluster_nodes=[NODE | {"config": "NodeName: x\n"}]) != before
+    assert annotations(cluster_tokens={"edge1": "another"}) != before
+    assert annotations(cluster_nodes=[NODE | {"image_id": "sha256:1"}]) != before
+
+
+def test_the_virtual_kubelet_keeps_off_virtual_nodes() -> None:
+    (deployment,) = objects("cluster/deployment.yaml.j2")
+    pod = deployment["spec"]["template"]["spec"]
+    (term,) = pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    assert term["matchExpressions"] == [{"key": "type", "operator": "NotIn", "values": ["virtual-kubelet"]}]
+    assert "tolerations" not in pod
+    assert pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+def test_the_kubeconfig_parses() -> None:
+    token = {"server": "https://192.0.2.9:6443", "ca_data": "Q0E=", "token": "t0ken", "expires": "2030-01-01T00:00:00Z"}
+    config = yaml.safe_load(render("edge/kubeconfig.yaml.j2", kubeconfig_token=token))
+    assert config["clusters"][0]["cluster"]["server"] == "https://192.0.2.9:6443"
+    assert config["users"][0]["user"]["token"] == "t0ken"

@@ -1,0 +1,102 @@
+"""As much of pyslurm as the child uses; a job's script says what is to happen to the call."""
+
+import os
+import time
+from types import SimpleNamespace
+from typing import Any
+
+assert os.environ.get("PYSLURM_DISABLE_AUTO_INIT"), "would end the process after a minute without slurm.conf"
+_STATE = SimpleNamespace(jobs={}, environment={})
+
+
+class RPCError(Exception):
+    def __init__(self, errno: int, msg: str) -> None:
+        super().__init__(msg)
+        self.errno, self.msg = errno, msg
+
+
+def slurm_init(path: str | None) -> None:
+    print("libslurm talks on stdout, too")
+    _STATE.environment = dict(os.environ)
+    if os.environ.get("FAKE_NO_CONF"):
+        os.write(2, b"fatal: Unable to find slurm.conf\n")
+        os._exit(1)
+
+
+class JobSubmitDescription:
+    def __init__(self, **values: Any) -> None:
+        self.values = values
+
+    def submit(self) -> int:
+        word, _, rest = self.values["script"].partition(" ")
+        if word == "hang":
+            time.sleep(60)
+        if word == "die":
+            os._exit(3)
+        if word == "fail":
+            number, _, words = rest.partition(" ")
+            raise RPCError(int(number), words)
+        if word == "bad":
+            raise ValueError("Batch script is empty")
+        if word == "odd":
+            raise RuntimeError("something else")
+        job_id = len(_STATE.jobs) + 1
+        _STATE.jobs[job_id] = SimpleNamespace(
+            id=job_id, user_id=os.getuid(), comment=self.values["comment"], state="RUNNING", state_reason="None",
+            submit_time=1, start_time=2, end_time=9, time_limit=self.values.get("time_limit"), requeue_count=0,
+            allocated_nodes="c1", values=self.values,
+        )  # fmt: skip
+        return job_id
+
+
+class Jobs:
+    @staticmethod
+    def load(frozen: bool = False) -> dict[int, Any]:
+        stranger = SimpleNamespace(**{**vars(next(iter(_STATE.jobs.values()), SimpleNamespace())), "user_id": -1})
+        return {**_STATE.jobs, 99: stranger}
+
+
+class Job:
+    def __init__(self, job_id: int) -> None:
+        self.job_id = job_id
+
+    def send_signal(self, name: str, steps: str) -> None:
+        assert steps == "batch"
+        if self.job_id == 2020:
+            raise RPCError(2020, "Job can not be altered now, try again later")
+        if self.job_id not in _STATE.jobs:
+            raise RPCError(2017, "Invalid job id specified")
+        _STATE.jobs[self.job_id].state = f"{name} received"
+
+    def cancel(self) -> None:
+        if self.job_id == 13:
+            raise RPCError(2002, "Access/permission denied")
+        if self.job_id in _STATE.jobs:
+            _STATE.jobs[self.job_id].state = "CANCELLED"
+
+
+class Partitions:
+    @staticmethod
+    def load() -> dict[str, Any]:
+        return {n: SimpleNamespace(name=n, is_default=n == "main") for n in ("main", "short")}
+
+
+class Nodes:
+    @staticmethod
+    def load() -> dict[str, Any]:
+        both, one = ["main", "short"], ["main"]
+        return {
+            name: SimpleNamespace(total_cpus=8, real_memory=1000, partitions=partitions)
+            for name, partitions in (("c1", both), ("c2", one))
+        }
+
+
+class db:  # noqa: N801
+    class JobFilter:
+        def __init__(self, ids: list[int]) -> None:
+            self.ids = ids
+
+    class Jobs:
+        @staticmethod
+        def load(wanted: Any) -> dict[int, Any]:
+            raise RPCError(7008, "no slurmdbd")

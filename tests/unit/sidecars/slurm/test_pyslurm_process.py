@@ -1,0 +1,183 @@
+"""The child that owns pyslurm: deadlines, deaths, errors by type; with a module of pyslurm's name in its place."""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from interlink.sidecars.slurm.driver import Capacity, JobRequest, SlurmRefused, SlurmUnavailable
+from interlink.sidecars.slurm.drivers.pyslurm_process import PyslurmDriver
+from interlink.sidecars.slurm.drivers.slurm_errors import failure
+from tests.unit.sidecars.slurm.driver_contract import make_request
+
+ROOT = Path(__file__).parents[4]
+
+
+@pytest.fixture
+def path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent / 'fake_pyslurm'}:{ROOT}")
+
+
+@pytest.fixture
+def driver(path: None) -> Iterator[PyslurmDriver]:
+    driver = PyslurmDriver(call_timeout=10)
+    yield driver
+    driver.close()
+
+
+def job(script: str = "#!/bin/sh") -> JobRequest:
+    return make_request(Path("/tmp"), script=script)
+
+
+def test_a_job_goes_there_and_its_facts_come_back(driver: PyslurmDriver) -> None:
+    request = job()
+    assert driver.submit(request) == 1
+    facts = driver.jobs()
+    assert list(facts) == [1]
+    assert (facts[1].uid, facts[1].state, facts[1].time_limit_minutes, facts[1].nodes) == (
+        request.comment, "RUNNING", 5, "c1",
+    )  # fmt: skip
+    assert (facts[1].start_time, facts[1].end_time, facts[1].exit_code) == (2.0, None, None)
+    driver.cancel(1)
+    assert driver.jobs()[1].end_time == 9.0
+    assert driver.history([1]) == {}
+
+
+def test_signals(driver: PyslurmDriver) -> None:
+    driver.submit(job())
+    assert driver.signal(1, "TERM") is True
+    assert driver.signal(2020, "TERM") is False
+    assert driver.signal(77, "TERM") is True
+    driver.cancel(77)
+    with pytest.raises(SlurmRefused, match="denied"):
+        driver.cancel(13)
+
+
+def test_totals(driver: PyslurmDriver) -> None:
+    assert driver.totals("") == Capacity(cpus=16, memory_mib=2000, nodes=2)
+    assert driver.totals("short") == Capacity(cpus=8, memory_mib=1000, nodes=1)
+    with pytest.raises(SlurmRefused, match="no partition no-such-one; there are: main, short"):
+        driver.totals("no-such-one")
+
+
+@pytest.mark.parametrize(
+    ("script", "error", "words"),
+    [
+        ("fail 2014 Requested node configuration is not available", SlurmRefused, "Requested node configuration"),
+        ("fail 2050 Job violates accounting/QOS policy", SlurmUnavailable, "violates accounting"),
+        ("fail 1001 Communication connection failure", SlurmUnavailable, "connection failure"),
+        ("fail 111 Connection refused", SlurmUnavailable, "Connection refused"),
+        ("bad", SlurmRefused, "Batch script is empty"),
+        ("odd", SlurmUnavailable, "RuntimeError: something else"),
+        ("die", SlurmUnavailable, "process ended"),
+    ],
+)
+def test_errors_say_what_to_do_and_the_driver_goes_on(
+    driver: PyslurmDriver, script: str, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        driver.submit(job(script))
+    assert driver.submit(job()) == 1
+
+
+def test_a_hung_call_ends_at_its_deadline_for_all_and_logs_once(path: None, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    driver = PyslurmDriver(call_timeout=1)
+    driver.jobs()
+    begun, failed = time.monotonic(), []
+
+    def hang() -> None:
+        try:
+            driver.submit(job("hang"))
+        except SlurmUnavailable as error:
+            failed.append(str(error))
+
+    threads = [threading.Thread(target=hang) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(failed) == 4
+    assert all("no answer within 1 s" in words for words in failed)
+    assert time.monotonic() - begun < 4
+    assert driver.submit(job()) == 1
+    assert len([record for record in caplog.records if "ended" in record.message]) == 1
+    driver.close()
+
+
+def test_a_site_without_slurm_conf_says_so(path: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE_NO_CONF", "1")
+    driver = PyslurmDriver(call_timeout=5)
+    with pytest.raises(SlurmUnavailable, match=r"does not start: .*Unable to find slurm\.conf"):
+        driver.jobs()
+
+
+def test_no_pyslurm_at_all_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    with pytest.raises(SlurmUnavailable, match="pyslurm"):
+        PyslurmDriver(call_timeout=5).jobs()
+
+
+def test_a_command_that_cannot_be_started_is_an_error_not_a_wait() -> None:
+    with pytest.raises(SlurmUnavailable, match="no-such-python"):
+        PyslurmDriver(command=("/no-such-python",)).jobs()
+
+
+def test_after_close_nothing_is_started(driver: PyslurmDriver) -> None:
+    driver.jobs()
+    driver.close()
+    with pytest.raises(SlurmUnavailable, match=r"stopping|ended"):
+        driver.jobs()
+    with pytest.raises(SlurmUnavailable, match="stopping"):
+        driver.jobs()
+
+
+def test_the_child_outlives_the_thread_that_made_it_start(driver: PyslurmDriver) -> None:
+    thread = threading.Thread(target=driver.submit, args=(job(),))
+    thread.start()
+    thread.join()
+    time.sleep(0.2)
+    assert list(driver.jobs()) == [1]  # the same child: it knows the job
+
+
+def test_the_child_dies_with_a_killed_parent_even_in_a_call(path: None) -> None:
+    code = (
+        "import threading, json, time\n"
+        "from pathlib import Path\n"
+        "from interlink.sidecars.slurm.drivers.pyslurm_process import PyslurmDriver\n"
+        "from tests.unit.sidecars.slurm.driver_contract import make_request\n"
+        "driver = PyslurmDriver(30)\n"
+        "driver.jobs()\n"
+        "threading.Thread(target=driver.submit, args=(make_request(Path('/tmp'), script='hang'),)).start()\n"
+        "time.sleep(0.3)\n"
+        "print(json.dumps(driver._child.pid), flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout
+        child = json.loads(parent.stdout.readline())
+        os.kill(child, 0)
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+    for _ in range(100):
+        try:
+            if Path(f"/proc/{child}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z":
+                return
+        except FileNotFoundError:
+            return
+        time.sleep(0.05)
+    raise AssertionError("the child lives on")
+
+
+@pytest.mark.parametrize(("number", "refused"), [(2, False), (1805, False), (2000, True), (2007, False), (9999, True)])
+def test_error_numbers(number: int, refused: bool) -> None:
+    assert failure(number, None).refused is refused
+    assert str(number) in failure(number, "").words

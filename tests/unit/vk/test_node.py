@@ -1,0 +1,172 @@
+"""The node object, its taints and conditions, and its lease: KUBELET.md section 1 and point 17."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from interlink.vk.node import lease
+from interlink.wire.messages import Accelerator, PingReply, Resources, Taint
+
+World = Any  # of conftest.py
+Eventually = Callable[..., Any]
+NODE = "/api/v1/nodes/vk-test"
+
+
+def condition(world: World, kind: str) -> dict[str, Any]:
+    node = world.api.objects.get(NODE) or {"status": {}}
+    return next((c for c in node["status"].get("conditions") or [] if c["type"] == kind), {})
+
+
+def taints(world: World) -> set[str]:
+    return {taint["key"] for taint in world.api.objects[NODE]["spec"].get("taints") or []}
+
+
+def capacity(world: World) -> dict[str, str]:
+    held: dict[str, str] = (world.api.objects.get(NODE) or {"status": {}})["status"].get("capacity") or {}
+    return held
+
+
+async def test_registers(world: World, eventually: Eventually) -> None:
+    async with world.running() as kubelet:
+        await eventually(lambda: NODE in world.api.objects)
+        node = world.api.objects[NODE]
+        port = kubelet.server.port
+    assert node["metadata"]["labels"]["type"] == "virtual-kubelet"
+    assert node["metadata"]["labels"]["kubernetes.io/os"] == "linux"
+    assert node["status"]["capacity"] | {"ephemeral-storage": ""} == {
+        "cpu": "128", "memory": "512Gi", "pods": "1000", "ephemeral-storage": "",
+    }  # fmt: skip
+    assert node["status"]["addresses"] == [{"type": "InternalIP", "address": "127.0.0.1"}]
+    assert {c["type"]: c["status"] for c in node["status"]["conditions"]} == {
+        "Ready": "True",
+        "MemoryPressure": "False",
+        "DiskPressure": "False",
+        "PIDPressure": "False",
+        "NetworkUnavailable": "False",
+        "InterLinkReachable": "True",
+    }
+    assert taints(world) == {"virtual-node.interlink/no-schedule"}
+    assert port > 0
+
+
+async def test_edge_away_and_back(world: World, eventually: Eventually) -> None:
+    async with world.running():
+        await eventually(lambda: condition(world, "InterLinkReachable").get("status") == "True")
+        since = condition(world, "Ready")["lastTransitionTime"]
+        await world.edge.stop()
+        await eventually(lambda: condition(world, "InterLinkReachable").get("status") == "False")
+        await eventually(lambda: "interlink.io/unreachable" in taints(world))
+        assert condition(world, "Ready")["status"] == "True"
+        assert condition(world, "Ready")["lastTransitionTime"] == since
+        assert "cannot be reached" in condition(world, "InterLinkReachable")["message"]
+        await world.edge.start()
+        await eventually(lambda: "interlink.io/unreachable" not in taints(world))
+        assert capacity(world)["cpu"] == "128"
+
+
+async def test_refused_token_says_what_to_look_at(world: World, eventually: Eventually) -> None:
+    world.edge.failures[""] = (403, {"title": "Forbidden"})
+    async with world.running():
+        await eventually(lambda: "VKTokenFile" in condition(world, "InterLinkReachable").get("message", ""))
+        assert capacity(world)["cpu"] == "2", "nobody said better yet"
+
+
+async def test_17_what_others_set_stays(world: World, eventually: Eventually) -> None:
+    async with world.running():
+        await eventually(
+            lambda: (
+                "interlink.io/owned" in (world.api.objects.get(NODE) or {}).get("metadata", {}).get("annotations", {})
+            )
+        )
+        node = world.api.objects[NODE]
+        node["metadata"]["labels"] |= {"foreign": "yes", "type": "wrong"}
+        node["spec"] |= {"unschedulable": True}
+        node["spec"]["taints"] = [{"key": "foreign", "effect": "NoExecute"}]
+        node["status"]["conditions"].append({"type": "Foreign", "status": "True"})
+        world.api.put(NODE, node)
+        await eventually(lambda: "virtual-node.interlink/no-schedule" in taints(world))
+        await eventually(lambda: world.api.objects[NODE]["metadata"]["labels"]["type"] == "virtual-kubelet")
+        world.edge.reply.resources = Resources(cpu="64")
+        await eventually(lambda: capacity(world)["cpu"] == "64")
+        node = world.api.objects[NODE]
+        assert node["metadata"]["labels"]["foreign"] == "yes"
+        assert node["spec"]["unschedulable"] is True
+        assert "foreign" in taints(world)
+        assert condition(world, "Foreign")["status"] == "True"
+
+
+async def test_the_plugin_s_taints_and_accelerators_come_and_go(world: World, eventually: Eventually) -> None:
+    gpu = Accelerator(resourceType="nvidia.com/gpu", available="8")
+    world.edge.reply = PingReply(
+        extensions=["changes"],
+        resources=Resources(cpu="lots", memory="1Ti", accelerators=[gpu, Accelerator(resourceType="x", available="1")]),
+        taints=[Taint(key="site/full", effect="NoSchedule")],
+    )
+    async with world.running():
+        await eventually(lambda: capacity(world).get("nvidia.com/gpu") == "8")
+        await eventually(lambda: "site/full" in taints(world))
+        assert capacity(world)["cpu"] == "2", "rubbish is not passed on"
+        world.edge.reply = PingReply(extensions=["changes"], resources=Resources(memory="1Ti"))
+        await eventually(lambda: "nvidia.com/gpu" not in capacity(world))
+        assert "site/full" in taints(world), "absent means unchanged"
+    async with world.running():
+        await asyncio.sleep(0.3)
+        assert "site/full" in taints(world), "also for one that was started anew"
+        world.edge.reply = PingReply(extensions=["changes"], taints=[])
+        await eventually(lambda: "site/full" not in taints(world))
+
+
+async def test_nothing_is_written_while_nothing_changes(world: World, eventually: Eventually) -> None:
+    async with world.running():
+        await eventually(lambda: condition(world, "InterLinkReachable"))
+        await asyncio.sleep(0.3)
+        patches = world.api.count("PATCH", NODE)
+        await asyncio.sleep(0.7)
+        assert world.api.count("PATCH", NODE) == patches
+
+
+async def test_deleted_node_comes_again(world: World, eventually: Eventually) -> None:
+    async with world.running():
+        await eventually(lambda: NODE in world.api.objects)
+        world.api.remove(NODE)
+        await eventually(lambda: NODE in world.api.objects)
+
+
+async def test_lease_is_renewed_and_survives_conflicts(
+    world: World, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.05)
+    path = f"{lease.FOLDER}/vk-test"
+    async with world.running():
+        await eventually(lambda: (world.api.objects.get(path) or {"metadata": {}})["metadata"].get("ownerReferences"))
+        first = world.api.objects[path]["spec"]["renewTime"]
+        await eventually(lambda: world.api.objects[path]["spec"]["renewTime"] > first)
+        world.api.put(path, dict(world.api.objects[path]))
+        world.api.fail(f"PUT {path}", 500, 2)
+        second = world.api.objects[path]["spec"]["renewTime"]
+        await eventually(lambda: world.api.objects[path]["spec"]["renewTime"] > second)
+    assert world.api.objects[path]["spec"]["leaseDurationSeconds"] == 40
+    assert (
+        world.api.objects[path]["metadata"]["ownerReferences"][0]["uid"] == world.api.objects[NODE]["metadata"]["uid"]
+    )
+
+
+async def test_stop_touches_nothing(world: World, eventually: Eventually) -> None:
+    uid = world.add_pod("p")["metadata"]["uid"]
+    async with world.running():
+        await eventually(lambda: uid in world.edge.statuses)
+    assert world.api.count("DELETE", "/") == 0
+    assert not world.edge.deleted
+    assert NODE in world.api.objects
+
+
+async def test_a_loop_that_dies_ends_the_process(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_self: object, _items: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("interlink.vk.pods.store.PodStore.replace", broken)
+    with pytest.raises(ZeroDivisionError):
+        async with world.running() as _:
+            await asyncio.sleep(0.5)
