@@ -3,32 +3,33 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 # The newest Python that the services run on; the test bed itself needs nothing but its standard library.
-PYTHON := $(firstword $(shell command -v python3.14 python3.13 python3.12 python3.11 python3 2>/dev/null))
+PYTHON := $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
 SHELL_SCRIPTS = $(shell git ls-files -co --exclude-standard | xargs -r grep -lE '^\#!.*\b(ba)?sh$$' -- 2>/dev/null)
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help demo demo-down clean test test-fast check check-format check-types check-imports check-ansible check-shell \
+.PHONY: help python demo demo-down clean test test-fast check check-format check-types check-imports check-ansible check-shell \
 	check-runner format kubeconfig venv constraints docs
 .DEFAULT_GOAL := help
 
 help: ## list the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: | $(PYTHON) ## bring all of it up here and run a pod as a Slurm job
-	@$(PYTHON) -m tests.demo up
+demo: | python ## bring all of it up here and run a pod as a Slurm job
+	@$(or $(PYTHON),python3) -m tests.demo up
 
-demo-down: | $(PYTHON) ## remove every trace of it but the caches
-	@$(PYTHON) -m tests.testbed down
+demo-down: | python ## remove every trace of it but the caches
+	@$(or $(PYTHON),python3) -m tests.testbed down
 
-clean: | $(PYTHON) ## remove the caches too, and what was built in this tree
-	@$(PYTHON) -m tests.testbed clean
+clean: | python ## remove the caches too, and what was built in this tree
+	@$(or $(PYTHON),python3) -m tests.testbed clean
 	@rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
-kubeconfig: | $(PYTHON) ## print where the test bed's kubeconfig is (export KUBECONFIG=$$(make -s kubeconfig))
-	@$(PYTHON) -m tests.testbed kubeconfig
+kubeconfig: | python ## print where the test bed's kubeconfig is (export KUBECONFIG=$$(make -s kubeconfig))
+	@$(or $(PYTHON),python3) -m tests.testbed kubeconfig
 
-test: | $(PYTHON) ## all tests: the fast ones, and the end-to-end ones on the test bed, which it brings up
-	@$(PYTHON) -m tests.demo deploy
+test: | python ## all tests: the fast ones, and the end-to-end ones on the test bed, which it brings up
+	@$(or $(PYTHON),python3) -m tests.demo deploy
 	@$(BIN)/pytest
 
 test-fast: $(VENV)/installed ## the fast tests
@@ -61,15 +62,17 @@ format: $(VENV)/installed ## format the code
 
 venv: $(VENV)/installed ## install the development tools in .venv
 
-$(VENV)/installed: pyproject.toml constraints.txt | $(PYTHON)
-	@$(PYTHON) -m tests.demo venv
+$(VENV)/installed: pyproject.toml constraints.txt | python
+	@$(or $(PYTHON),python3) -m tests.demo venv
 
 docs: $(VENV)/installed ## write the generated documentation again
 	@$(BIN)/interlink config reference > docs/configuration.md
 
 constraints: ## take the newest versions of all dependencies into constraints.txt
-	@$(PYTHON) -m tests.demo constraints
+	@$(or $(PYTHON),python3) -m tests.demo constraints
 
-# A machine without Python gets Debian's.
-python3:
+# A machine without Python 3.11 or newer gets Debian's.
+python:
+ifeq ($(PYTHON),)
 	apt-get update -q && apt-get install -y -q --no-install-recommends python3 python3-venv
+endif

@@ -126,9 +126,11 @@ class SlurmBackend:
     def close(self) -> None:
         """See Backend."""
         self._journal.close()
+        for worker in self._workers:
+            worker.stop_soon()
         self._driver.close()
         for worker in self._workers:
-            worker.stop()
+            worker.join()
         self._store.close()
 
     def _total(self) -> Capacity:

@@ -26,10 +26,13 @@ class Worker:
         """Do the next step now."""
         self._wake.set()
 
-    def stop(self, timeout: float = 5.0) -> None:
-        """End after the step under way, waiting so long for it at most."""
+    def stop_soon(self) -> None:
+        """End after the step under way."""
         self._stopping = True
         self._wake.set()
+
+    def join(self, timeout: float = 5.0) -> None:
+        """Wait for that, so long at most."""
         if self._thread.is_alive():
             self._thread.join(timeout)
 
