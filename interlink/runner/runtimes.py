@@ -34,7 +34,7 @@ def apptainer_command(plan: Dict[str, Any], spec: Dict[str, Any], image: str, vo
         fields = ["type=bind", "source=" + volumes.source(mount), "destination=" + mount["mountPath"]]
         fields += ["ro"] if volumes.read_only(mount) else []
         # One line of CSV: a field with a comma or a quote in it is quoted.
-        quoted = ['"{}"'.format(f.replace('"', '""')) if "," in f or '"' in f else f for f in fields]
+        quoted = ['"{}"'.format(f.replace('"', '""')) if set(f) & set(',"\r\n') else f for f in fields]
         argv += ["--mount", ",".join(quoted)]
     return [*argv, image, *(spec.get("command") or ()), *(spec.get("args") or ())]
 

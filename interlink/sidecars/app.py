@@ -11,6 +11,7 @@ import falcon
 
 from interlink.http.app import App, Route, new_app, read_json, write_json
 from interlink.sidecars.backend import Backend, CursorExpired, Deleted, NotFound, NotStarted, Refused, Unavailable
+from interlink.sidecars.crilog import parse_time
 from interlink.wire.messages import LogRequest, RetrievedPodData
 from interlink.wire.pod import Pod
 
@@ -109,10 +110,19 @@ def check_log_request(message: LogRequest) -> None:
         "PodUID is no lower-case UUID": not UID.fullmatch(message.PodUID),
         "Tail and Bytes are both set": bool(options.Tail and (options.Bytes or options.LimitBytes)),
         "SinceSeconds and SinceTime are both set": bool(options.SinceSeconds and options.SinceTime != ZERO_TIME),
+        "SinceTime is no RFC 3339 time": not _is_time(options.SinceTime),
     }
     for fault, found in faults.items():
         if found:
             raise falcon.HTTPBadRequest(title="malformed log request", description=fault)
+
+
+def _is_time(text: str) -> bool:
+    try:
+        parse_time(text or ZERO_TIME)
+    except ValueError:
+        return False
+    return True
 
 
 def _refused(_request: falcon.Request, _response: falcon.Response, error: Exception, _params: object) -> None:

@@ -28,7 +28,7 @@ def test_its_capacity_is_the_partitions(bed: Bed, node: dict[str, Any]) -> None:
     cpus, memory = bed.site(["sinfo", "--noheader", "--partition=main", "--Format=CPUs:10,Memory:20"]).split()
     assert node["status"]["capacity"]["cpu"] == cpus
     assert node["status"]["capacity"]["memory"] == f"{memory}Mi"
-    assert int(node["status"]["allocatable"]["pods"]) > 0
+    assert node["status"]["allocatable"]["pods"] not in ("", "0")
 
 
 def test_it_is_ready_with_every_condition_of_a_node(node: dict[str, Any]) -> None:

@@ -106,7 +106,7 @@ def test_cpu_memory_and_time_limit_become_the_jobs(cluster: Cluster, slurm: Slur
     assert job["NumCPUs"] == "4"  # 1.5 + 2 cores
     assert job["MinMemoryNode"] == "291M"  # 100 MiB + 200 MB, rounded up to MiB
     assert job["TimeLimit"] == "00:02:00"  # Slurm counts minutes
-    cluster.kubectl("delete", "pod", "sized", "--wait=false")
+    cluster.kubectl("delete", "pod", "sized", "--wait=false", "--grace-period=1")
     cluster.wait_gone("sized")
 
 
@@ -120,7 +120,7 @@ def test_a_failing_container_makes_a_failed_pod_with_its_exit_code_and_times(clu
 
 
 def test_one_failing_container_of_two_fails_the_pod_and_both_codes_are_shown(cluster: Cluster) -> None:
-    cluster.start("pair", containers=[container("exit 0", "good"), container("kill -9 $$", "bad")])
+    cluster.start("pair", containers=[container("exit 0", "good"), container("sh -c 'kill -9 $$$$'; exit $?", "bad")])
     pod = cluster.wait_phase("pair", "Failed", "Succeeded")
     codes = {item["name"]: item["state"]["terminated"]["exitCode"] for item in pod["status"]["containerStatuses"]}
     assert (pod["status"]["phase"], codes) == ("Failed", {"good": 0, "bad": 137})

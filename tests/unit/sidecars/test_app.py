@@ -130,6 +130,7 @@ def test_names_that_kubernetes_would_not_give_are_malformed(
         {"PodUID": ".."},
         {"Opts": {"Tail": 1, "Bytes": 1}},
         {"Opts": {"Tail": 1, "LimitBytes": 1}},
+        {"Opts": {"SinceTime": "yesterday"}},
         {"Opts": {"SinceSeconds": 1, "SinceTime": "2026-01-01T00:00:00Z"}},
     ],
 )
