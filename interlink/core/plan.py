@@ -1,7 +1,7 @@
 """The pod runner's plan and its report: the two JSON documents between the sidecar and the compute node.
 
 The sidecar writes ``plan.json`` (mode 0600) into the job's folder before it submits; the runner
-(``interlink/runner/pod_runner.py``, standard library only) reads it inside the allocation and answers with reports.
+(``interlink/runner``, standard library only) reads it inside the allocation and answers with reports.
 The runner cannot import this module, so the types here are the schema of both sides, and the tests hold it to them.
 """
 

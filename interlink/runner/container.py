@@ -33,6 +33,7 @@ class Container:
         self.state: Dict[str, Any] = {"waiting": {"reason": "ContainerCreating"}}
         self.last_state: Dict[str, Any] = {}
         self.restarts, self.backoff, self.due, self.kill_at, self.ended_at = 0, 0.0, 0.0, 0.0, 0.0
+        self.pull_pause = 0.0
         self.done = False
         self.began = now()
 
@@ -92,11 +93,11 @@ class Container:
         if self.image.ready:
             return True
         if self.image.fault:
-            self.backoff = min(max(self.backoff * 2, BACKOFF_FIRST), BACKOFF_LONGEST)
-            self.due = clock + self.backoff
+            self.pull_pause = min(max(self.pull_pause * 2, BACKOFF_FIRST), BACKOFF_LONGEST)
+            self.due = clock + self.pull_pause
             reason = "ErrImageNeverPull" if self.image.policy == "Never" else "ErrImagePull"
-            reason = "ImagePullBackOff" if self.backoff > BACKOFF_FIRST and reason == "ErrImagePull" else reason
-            message = "{} (tried again in {:.0f} s)".format(self.image.fault, self.backoff)
+            reason = "ImagePullBackOff" if self.pull_pause > BACKOFF_FIRST and reason == "ErrImagePull" else reason
+            message = "{} (tried again in {:.0f} s)".format(self.image.fault, self.pull_pause)
             self._set({"waiting": {"reason": reason, "message": message}})
             # Asked anew, for every container of the pod that waits for it.
             self.image = self.pod.image_of(self.spec, again=True)

@@ -7,15 +7,15 @@ import os
 import subprocess
 from typing import Any, Dict, Optional
 
-from interlink.runner.processes import die_with_parent
+from interlink.runner.processes import die_with_parent, kill_session
 
 
 class Image:
     """One image of the pod: pulled into the site's cache by one job at a time, then used by all."""
 
-    def __init__(self, plan: Dict[str, Any], spec: Dict[str, Any]) -> None:
+    def __init__(self, plan: Dict[str, Any], name: str, policy: str) -> None:
         runtime = plan["runtime"]
-        self.name, self.policy = spec["image"], spec.get("pullPolicy", "IfNotPresent")
+        self.name, self.policy = name, policy
         self.executable, self.cache = runtime.get("executable", "apptainer"), runtime.get("imageCache", "")
         local = self.name.startswith("/")
         self.path = self.name if local else os.path.join(self.cache, self._key() + ".sif")
@@ -33,6 +33,24 @@ class Image:
 
     def step(self) -> None:
         """Bring the pull a step further: the lock, the pull, the file in its place. Sets ``ready`` or ``fault``."""
+        try:
+            self._advance()
+        except OSError as error:
+            # No runtime on this node, a full disk, no cache folder: tried again like a registry that is away.
+            self.fault = "{}: {}".format(self.name, error)
+            self.abandon()
+
+    def abandon(self) -> None:
+        """End a pull that nobody waits for any more, and leave nothing of it."""
+        if self.pull is not None:
+            kill_session(self.pull.pid)
+            self.pull.wait()
+            if os.path.exists(self.partial):
+                os.unlink(self.partial)
+        if self.lock >= 0:
+            self._unlock(ready=False)
+
+    def _advance(self) -> None:
         if self.pull is not None:
             if self.pull.poll() is not None:
                 self._finish(self.pull.returncode)
@@ -44,7 +62,8 @@ class Image:
                 environment = {**os.environ, "APPTAINER_CACHEDIR": os.path.join(self.cache, "layers")}
                 self.pull = subprocess.Popen(
                     [self.executable, "pull", "--force", self.partial, self.name],
-                    stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, preexec_fn=die_with_parent,
+                    stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
+                    start_new_session=True, preexec_fn=die_with_parent,
                 )  # fmt: skip
 
     def _locked(self) -> bool:

@@ -8,7 +8,7 @@ import os
 import select
 import signal
 import time
-from typing import Any, Dict, Tuple
+from typing import Any, Dict
 
 from interlink.runner.container import Container
 from interlink.runner.images import Image
@@ -27,7 +27,7 @@ class PodRunner:
 
     def __init__(self, plan: Dict[str, Any], job: str, guard: Guard, reporter: Reporter) -> None:
         self.plan, self.job, self.guard, self.reporter = plan, job, guard, reporter
-        self.images: Dict[Tuple[str, str], Image] = {}
+        self.images: Dict[str, Image] = {}
         self.volumes = Volumes(plan)
         self.stopping = False
         self.asked_to_stop = False
@@ -43,11 +43,16 @@ class PodRunner:
         """Return the container's image, shared by all that name it alike; ``again`` forgets a pull that failed."""
         if self.plan["runtime"]["kind"] == "none":
             return None
-        key = (spec["image"], spec.get("pullPolicy", "IfNotPresent"))
-        image = self.images.get(key)
+        name = spec["image"]
+        image = self.images.get(name)
         if image is None or (again and image.fault):
-            image = self.images[key] = Image(self.plan, spec)
+            image = self.images[name] = Image(self.plan, name, self._pull_policy(name))
         return image
+
+    def _pull_policy(self, name: str) -> str:
+        """Return the policy that serves every container of the image: the one that pulls most."""
+        said = {spec.get("pullPolicy", "IfNotPresent") for spec in self.plan["containers"] if spec["image"] == name}
+        return next(policy for policy in ("Always", "IfNotPresent", "Never") if policy in said)
 
     def run(self) -> int:
         """Run all containers to their ends; return the exit status of the job."""
@@ -62,6 +67,8 @@ class PodRunner:
             if finished and (self.reporter.pending is None or clock > self._last_try(clock)):
                 break
             self._wait(clock)
+        for image in self.images.values():
+            image.abandon()
         codes = [container.state["terminated"]["exitCode"] for container in self.containers]
         return 0 if not any(codes) else 1
 

@@ -52,7 +52,10 @@ class Guard:
 
     def tell(self, session: int, alive: bool) -> None:
         """Say that a container's session began or has ended."""
-        os.write(self.writing, "{}{}\n".format("+" if alive else "-", session).encode())
+        try:
+            os.write(self.writing, "{}{}\n".format("+" if alive else "-", session).encode())
+        except BrokenPipeError:
+            pass  # somebody ended the guard: the containers still end with the runner, by prctl(2)
 
     def _watch(self, reading: int) -> None:
         os.setsid()

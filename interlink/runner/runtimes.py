@@ -26,7 +26,7 @@ HOST_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 def apptainer_command(plan: Dict[str, Any], spec: Dict[str, Any], image: str, volumes: Volumes) -> List[str]:
     """Return the argv of a container under apptainer. ``command`` replaces the entrypoint; args alone go to it."""
     runtime = plan["runtime"]
-    argv = [runtime.get("executable", "apptainer"), "-q", "run" if spec.get("command") is None else "exec"]
+    argv = [runtime.get("executable", "apptainer"), "-s", "run" if spec.get("command") is None else "exec"]
     argv += APPTAINER_OPTIONS + list(runtime.get("options", ()))
     if spec.get("workingDir"):
         argv += ["--pwd", spec["workingDir"]]
@@ -56,9 +56,11 @@ def host_command(plan: Dict[str, Any], spec: Dict[str, Any], volumes: Volumes) -
     folder = os.path.join(plan["folder"], "host", spec["name"])
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder, 0o700)
-    for mount in spec.get("mounts", ()):
+    for mount in sorted(spec.get("mounts", ()), key=lambda mount: len(mount["mountPath"])):
         link = os.path.join(folder, mount["mountPath"].strip("/"))
         os.makedirs(os.path.dirname(link), exist_ok=True)
+        if os.path.islink(link):
+            os.unlink(link)  # below another mount: the container's last run left it in that volume
         os.symlink(volumes.source(mount), link)
     argv = list(spec.get("command") or ()) + list(spec.get("args") or ())
     if not argv:

@@ -64,7 +64,7 @@ def test_a_cancelled_job_says_so(cluster: Cluster, slurm: Slurm) -> None:
 
 
 def test_a_job_that_reached_its_time_limit_says_so(cluster: Cluster) -> None:
-    cluster.start("late", script="sleep 300", activeDeadlineSeconds=5)
+    cluster.start("late", script="sleep 300", activeDeadlineSeconds=5, terminationGracePeriodSeconds=2)
     pod = cluster.wait_phase("late", "Failed", within=120)
     assert pod["status"]["reason"] == "DeadlineExceeded"
     assert pod["status"]["message"]
@@ -89,7 +89,8 @@ def test_a_pod_that_slurm_refuses_shows_slurms_own_words(cluster: Cluster, slurm
     events = wait_for("the event", lambda: [e for e in cluster.events("huge") if e["reason"] == "FailedCreate"])
     assert events[0]["type"] == "Warning"
     assert words in events[0]["message"]
-    assert slurm.jobs(pod["metadata"]["uid"]) == {}
+    # slurmctld keeps a record of what it refused, as FAILED.
+    assert slurm.living(pod["metadata"]["uid"]) == {}
 
 
 def _running(cluster: Cluster, name: str) -> bool:

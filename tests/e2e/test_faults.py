@@ -8,6 +8,7 @@ from tests.e2e.cluster import Cluster, container, pod
 from tests.e2e.slurm import Slurm
 from tests.e2e.waiting import wait_for
 from tests.testbed.bed import Bed
+from tests.testbed.errors import CommandError
 
 PODS = 24
 
@@ -21,10 +22,19 @@ def kill_api(bed: Bed) -> None:
 
 
 def kill_virtual_kubelet(bed: Bed) -> None:
-    """Kill the container's own process from the host that its kubelet runs on."""
-    bed.docker.exec(
-        "interlink-cluster", ["pkill", "-KILL", "-f", "interlink/bin/interlink vk|interlink/bin/python.* vk"]
-    )
+    """Kill the container's own process from the host that its kubelet runs on, once there is one (again)."""
+
+    def killed() -> bool:
+        command = ["pkill", "-KILL", "--full", "/opt/interlink/bin/interlink vk"]
+        try:
+            bed.docker.exec("interlink-cluster", command)
+        except CommandError as error:
+            if error.status != 1:
+                raise
+            return False
+        return True
+
+    wait_for("a virtual kubelet to kill", killed, within=180)
 
 
 @pytest.mark.parametrize("kill", [kill_sidecar, kill_api, kill_virtual_kubelet])
@@ -134,7 +144,7 @@ def test_the_api_lets_nobody_in_without_the_token(bed: Bed) -> None:
 
 
 def _write_token_header(bed: Bed) -> None:
-    token = '"$(head -n1 /etc/interlink/vk-tokens)"'
+    token = '"$(grep -v ^# /etc/interlink/vk-tokens | head -n1)"'
     script = f"umask 077; printf 'Authorization: Bearer %s\\n' {token} >/run/interlink-e2e-token"
     bed.site(["sh", "-c", script])
 

@@ -1,6 +1,5 @@
 """The InterLink API in front of a real sidecar on a unix socket: passed on, checked, and clear when it is away."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -121,7 +120,7 @@ def test_only_holders_of_a_token_come_in(guarded: falcon.testing.TestClient, hea
 
 def test_a_replaced_token_file_counts_at_once(guarded: falcon.testing.TestClient, tmp_path: Path) -> None:
     (tmp_path / "new").write_text("three\n")
-    os.replace(tmp_path / "new", tmp_path / "tokens")
+    (tmp_path / "new").replace(tmp_path / "tokens")
     assert guarded.simulate_post("/pinglink", headers={"Authorization": "Bearer one"}).status_code == 403
     assert guarded.simulate_post("/pinglink", headers={"Authorization": "Bearer three"}).status_code == 200
 
