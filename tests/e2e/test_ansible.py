@@ -93,7 +93,7 @@ def test_the_services_are_hardened_units_of_an_unprivileged_user(bed: Bed) -> No
         assert facts["ActiveState"] == "active"
         assert facts["NoNewPrivileges"] == "yes"
         assert facts["ProtectSystem"] == "strict"
-        assert facts["CapabilityBoundingSet"] == ""
+        assert facts.get("CapabilityBoundingSet", "") == ""  # systemd leaves an empty one out
 
 
 def test_secrets_are_files_that_others_cannot_read(bed: Bed) -> None:

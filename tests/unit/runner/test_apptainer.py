@@ -80,7 +80,7 @@ def test_command_and_args_follow_kubernetes(
     container = PlanContainer(name="main", image=IMAGE, command=command, args=args)
     assert site.run(site.plan(container, runtime=apptainer.runtime)) == 0
     argv, _ = called_with(site)
-    assert argv[:2] == ["-q", verb]
+    assert argv[:2] == ["-s", verb]
     image = argv.index(str(next(site.images.glob("*.sif"))))
     assert argv[image + 1 :] == tail
     assert {"--contain", "--no-eval", "--pid"} <= set(argv)

@@ -1,0 +1,198 @@
+"""Slurm's side and the runner's side of a pod, merged."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from interlink.core.job_facts import JobFacts
+from interlink.core.job_states import ENDS, PHASES, JobPhase
+from interlink.core.plan import Report
+from interlink.core.status import PodFacts, pod_status
+from interlink.wire.messages import CLUSTER_ANNOTATION, PodStatus
+from tests.unit.core.pods import UID, make_pod
+
+POD = PodFacts(namespace="ns", name="p", uid=UID, cluster="c", node="n", containers=[("a", "busybox"), ("b", "alpine")])
+#: 2026-01-01T00:00:00Z and half a minute later.
+START, END = 1767225600.0, 1767225630.0
+RUNNING = {"running": {"startedAt": "2026-01-01T00:00:01Z"}}
+ENDED = {"terminated": {"exitCode": 3, "reason": "Error", "startedAt": "2026-01-01T00:00:01Z",
+                        "finishedAt": "2026-01-01T00:00:02Z"}}  # fmt: skip
+
+
+def _job(state: str, *flags: str, **fields: Any) -> JobFacts:
+    return JobFacts(job_id=12, uid=UID, state=state, flags=frozenset(flags), **fields)
+
+
+def _report(a: dict[str, Any], b: dict[str, Any], **fields: Any) -> Report:
+    def status(name: str, state: dict[str, Any]) -> dict[str, Any]:
+        running = "running" in state
+        return {"name": name, "image": "docker://x", "imageID": "", "state": state, "lastState": {}, "ready": running,
+                "started": running, "restartCount": 2, "containerID": "slurm://12/" + name}  # fmt: skip
+
+    # The runner's order is not the pod's here: the status has the pod's.
+    return Report(uid=UID, job_id="12", sequence=1, time="2026-01-01T00:00:20.5Z", host_ip="10.0.0.1",
+                  containers=[status("b", b), status("a", a)], **fields)  # fmt: skip
+
+
+def _merge(job: JobFacts | None = None, report: Report | None = None, job_id: str = "12", **fields: bool) -> PodStatus:
+    return pod_status(POD, job_id=job_id, job=job, report=report, **fields)
+
+
+def _states(status: PodStatus) -> list[dict[str, Any]]:
+    return [container["state"] for container in status.containers]
+
+
+@pytest.mark.parametrize(
+    ("job_id", "job", "reason", "words"),
+    [
+        ("", None, "SlurmPending", "Not yet submitted to Slurm"),
+        ("12", None, "SlurmPending", "Submitted as Slurm job 12"),
+        ("12", _job("PENDING", reason="Priority"), "SlurmPending", "Pending in Slurm (job 12): jobs of higher"),
+        ("12", _job("PENDING", restart_count=1), "SlurmPending", "Requeued in Slurm (job 12)"),
+        ("12", _job("CONFIGURING"), "SlurmPending", "its nodes are being started"),
+        ("12", _job("RUNNING", nodes="c1"), "ContainerCreating", "Slurm job 12 has started on c1"),
+    ],
+)
+def test_before_the_runner_speaks_all_containers_wait_and_say_for_what(
+    job_id: str, job: JobFacts | None, reason: str, words: str
+) -> None:
+    status = _merge(job, job_id=job_id)
+    assert [container["name"] for container in status.containers] == ["a", "b"]
+    for state in _states(status):
+        assert state["waiting"]["reason"] == reason
+        assert words in state["waiting"]["message"]
+    assert (status.ended, status.JID, status.cluster, status.node) == (False, job_id, "c", "n")
+
+
+def test_the_runners_word_counts_for_what_happened_in_the_job() -> None:
+    status = _merge(_job("RUNNING"), _report(RUNNING, ENDED))
+    assert _states(status) == [RUNNING, ENDED]
+    assert [container["image"] for container in status.containers] == ["busybox", "alpine"]
+    assert [container["ready"] for container in status.containers] == [True, False]
+    assert (status.hostIP, status.ended, status.containers[0]["restartCount"]) == ("10.0.0.1", False, 2)
+
+
+def test_a_report_outruns_slurms_stale_word_but_not_a_requeue() -> None:
+    assert _states(_merge(_job("PENDING"), _report(RUNNING, RUNNING))) == [RUNNING, RUNNING]
+    requeued = _merge(_job("PENDING", restart_count=1), _report(RUNNING, RUNNING))
+    assert all("waiting" in state for state in _states(requeued))
+    again = _merge(_job("RUNNING", restart_count=1), _report(RUNNING, RUNNING, restart=1))
+    assert _states(again) == [RUNNING, RUNNING]
+
+
+@pytest.mark.parametrize("job", [_job("RUNNING"), _job("COMPLETED", "COMPLETING"), None])
+def test_a_finished_pod_has_not_ended_while_slurm_may_still_run_its_job(job: JobFacts | None) -> None:
+    status = _merge(job, _report(ENDED, ENDED, finished=True))
+    assert (_states(status), status.ended) == ([ENDED, ENDED], False)
+
+
+@pytest.mark.parametrize("state", ["COMPLETED", "FAILED"])
+def test_an_ordinary_end_is_the_runners_alone(state: str) -> None:
+    status = _merge(_job(state, end_time=END), _report(ENDED, ENDED, finished=True))
+    assert (_states(status), status.ended, status.reason, status.message) == ([ENDED, ENDED], True, "", "")
+
+
+@pytest.mark.parametrize(
+    ("job", "reason", "message", "code"),
+    [
+        (_job("CANCELLED"), "Cancelled", "Slurm job 12 was cancelled", 143),
+        (_job("CANCELLED", cancelled_by=0), "Cancelled", "Slurm job 12 was cancelled by the site's user 0", 143),
+        (_job("TIMEOUT", time_limit_minutes=1), "DeadlineExceeded", "Slurm job 12 reached its time limit of 1 minute",
+         137),
+        (_job("TIMEOUT", time_limit_minutes=5), "DeadlineExceeded", "Slurm job 12 reached its time limit of 5 minutes",
+         137),
+        (_job("OUT_OF_MEMORY"), "OOMKilled", "Slurm job 12 ran out of memory", 137),
+        (_job("NODE_FAIL", nodes="c1"), "NodeFailure", "Slurm job 12 lost its node c1", 137),
+        (_job("PREEMPTED"), "Preempted", "Slurm job 12 was preempted for a job of higher priority", 143),
+    ],
+)  # fmt: skip
+def test_an_end_by_slurm_is_said_and_keeps_what_had_ended(job: JobFacts, reason: str, message: str, code: int) -> None:
+    job = JobFacts(**{**{name: getattr(job, name) for name in job.__dataclass_fields__}, "end_time": END})
+    status = _merge(job, _report(RUNNING, ENDED))
+    assert (status.ended, status.reason, status.message) == (True, reason, message)
+    killed, own = _states(status)
+    assert own == ENDED
+    assert killed["terminated"] == {
+        "exitCode": code, "reason": reason, "message": message, "startedAt": "2026-01-01T00:00:01Z",
+        "finishedAt": "2026-01-01T00:00:30Z", "containerID": "slurm://12/a",
+    }  # fmt: skip
+    assert (status.containers[0]["ready"], status.containers[0]["started"]) == (False, False)
+
+
+def test_a_pod_that_ended_in_order_on_slurms_word_says_whose_word_it_was() -> None:
+    status = _merge(_job("CANCELLED"), _report(ENDED, ENDED, finished=True))
+    assert (_states(status), status.reason) == ([ENDED, ENDED], "Cancelled")
+
+
+def test_the_runners_own_reason_stands() -> None:
+    report = _report(ENDED, ENDED, finished=True, reason="DeadlineExceeded", message="too long")
+    status = _merge(_job("CANCELLED"), report)
+    assert (status.reason, status.message) == ("DeadlineExceeded", "too long")
+
+
+def test_a_container_that_the_kernel_killed_for_memory_says_so() -> None:
+    killed = {"terminated": {"exitCode": 137, "reason": "Error"}}
+    report = _report(killed, ENDED, finished=True)
+    status = _merge(_job("OUT_OF_MEMORY"), report)
+    assert [state["terminated"]["reason"] for state in _states(status)] == ["OOMKilled", "Error"]
+    assert report.containers[1]["state"]["terminated"]["reason"] == "Error", "the report itself is left as it was"
+
+
+def test_a_job_that_never_ran_ends_its_containers_without_a_start() -> None:
+    (state, _) = _states(_merge(_job("CANCELLED", end_time=END)))
+    assert (state["terminated"]["startedAt"], state["terminated"]["finishedAt"]) == (None, "2026-01-01T00:00:30Z")
+
+
+def test_a_failed_job_without_a_report_shows_where_to_look() -> None:
+    status = _merge(_job("FAILED", exit_code=127))
+    assert status.reason == "JobFailed"
+    assert "failed with exit code 127 before the pod runner could report" in status.message
+
+
+def test_a_last_report_that_may_be_on_its_way_is_waited_for() -> None:
+    status = _merge(_job("COMPLETED"), _report(RUNNING, ENDED), settled=False)
+    assert (_states(status), status.ended, status.reason) == ([RUNNING, ENDED], False, "")
+
+
+def test_a_job_that_slurm_has_forgotten_ended_as_its_report_says_or_was_lost() -> None:
+    finished = _merge(None, _report(ENDED, ENDED, finished=True), lost=True)
+    assert (_states(finished), finished.ended, finished.reason) == ([ENDED, ENDED], True, "")
+    lost = _merge(None, _report(RUNNING, ENDED), lost=True)
+    assert (lost.ended, lost.reason) == (True, "JobLost")
+    assert _states(lost)[0]["terminated"]["finishedAt"] == "2026-01-01T00:00:20Z"
+    assert "unknown to Slurm" in lost.message
+
+
+@given(
+    st.none() | st.sampled_from(sorted(PHASES)).map(_job),
+    st.none() | st.builds(_report, st.sampled_from([RUNNING, ENDED]), st.just(ENDED), finished=st.booleans()),
+    st.booleans(),
+    st.booleans(),
+)
+def test_whatever_comes_together_the_status_is_whole(
+    job: JobFacts | None, report: Report | None, lost: bool, settled: bool
+) -> None:
+    status = _merge(job, report, lost=lost, settled=settled)
+    assert [container["name"] for container in status.containers] == ["a", "b"]
+    over = lost or (job is not None and job.phase is JobPhase.ENDED)
+    assert status.ended == (over and settled)
+    for container in status.containers:
+        assert len(container["state"]) == 1
+        assert not (status.ended and "terminated" not in container["state"])
+        assert container["ready"] == ("running" in container["state"])
+
+
+def test_every_sentence_can_be_filled() -> None:
+    for state in ENDS:
+        assert _merge(_job(state)).message.startswith("Slurm job 12 ")
+
+
+def test_facts_are_what_a_status_repeats_and_survive_their_json() -> None:
+    pod = make_pod(annotations={CLUSTER_ANNOTATION: "c"}, nodeName="n", initContainers=[{"name": "i", "image": "x"}])
+    facts = PodFacts.of(pod)
+    assert facts.containers == [("main", "busybox:1")]
+    assert (facts.cluster, facts.node, facts.init_containers) == ("c", "n", [("i", "x")])
+    assert msgspec.json.decode(msgspec.json.encode(facts), type=PodFacts) == facts
