@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from interlink.core.quantity import QuantityError, parse_quantity
 
-SUFFIXES: dict[str, Fraction | int] = {"": 1, "n": Fraction(1, 10**9), "u": Fraction(1, 10**6), "m": Fraction(1, 1000), "k": 1000, "M": 10**6,
+SUFFIXES: dict[str, Fraction | int] = {
+            "": 1, "n": Fraction(1, 10**9), "u": Fraction(1, 10**6), "m": Fraction(1, 1000), "k": 1000, "M": 10**6,
             "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40,
             "Pi": 2**50, "Ei": 2**60, "e3": 1000, "E3": 1000, "e-3": Fraction(1, 1000)}  # fmt: skip
 
