@@ -4,7 +4,6 @@ Served by ``interlink api``. Messages are checked on the way in and otherwise pa
 translated (``translate.py``).
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import falcon
@@ -13,6 +12,7 @@ from urllib3.response import BaseHTTPResponse
 
 from interlink.api.auth import BearerAuth, TokenFile
 from interlink.api.cache import StatusCache
+from interlink.api.followers import Followers, TooManyFollowersError
 from interlink.api.translate import plugin_request
 from interlink.http.app import SESSION_HEADER, App, Route, decode, new_app, read_json, request_id, write_json
 from interlink.http.client import HttpClient, PeerUnreachableError
@@ -23,13 +23,15 @@ from interlink.wire.pod import Pod
 SIDECAR_TIMEOUT = 45.0
 #: The longest silence of a followed log, in seconds; the sidecar sends nothing while the container prints nothing.
 LOG_SILENCE = 24 * 3600.0
+DEFAULT_THREADS = 64
 
 
 class InterLinkApi:
     """The routes of one InterLink, in front of one sidecar."""
 
-    def __init__(self, sidecar: HttpClient) -> None:
+    def __init__(self, sidecar: HttpClient, followers: Followers) -> None:
         self.sidecar = sidecar
+        self.followers = followers
         self.cache = StatusCache()
 
     def create(self, request: falcon.Request, response: falcon.Response) -> None:
@@ -73,14 +75,18 @@ class InterLinkApi:
         body = request.bounded_stream.read()
         follow = decode(body, LogRequest).Opts.Follow
         try:
-            answer, chunks = self.sidecar.stream(
+            self.followers.admit()
+            chunks = self.sidecar.stream(
                 "GET", "/getLogs", body, self._headers(request), LOG_SILENCE if follow else SIDECAR_TIMEOUT
             )
+        except TooManyFollowersError as error:
+            raise falcon.HTTPTooManyRequests(title="too many logs", description=str(error), retry_after=10) from error
         except PeerUnreachableError as error:
             raise _away(error) from error
-        response.status = answer.status
-        response.content_type = answer.headers.get("Content-Type", falcon.MEDIA_TEXT)
-        response.stream = _until_broken(chunks)
+        response.status = chunks.status
+        response.content_type = chunks.headers.get("Content-Type", falcon.MEDIA_TEXT)
+        gone = request.env.get("waitress.client_disconnected", lambda: False)
+        response.stream = self.followers.follow(chunks, gone)
 
     def ping(self, request: falcon.Request, response: falcon.Response) -> None:
         """Answer what the plugin says of itself."""
@@ -116,14 +122,6 @@ class InterLinkApi:
         response.data = answer.data
 
 
-def _until_broken(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    try:
-        yield from chunks
-    except PeerUnreachableError as error:
-        # The headers are gone out long ago: the reader learns it from the text itself.
-        yield f"\ninterlink: the log broke off: {error}\n".encode()
-
-
 def _away(error: PeerUnreachableError) -> falcon.HTTPBadGateway:
     return falcon.HTTPBadGateway(title="the sidecar is away", description=f"sidecar {error}")
 
@@ -135,10 +133,10 @@ def _from_sidecar(answer: BaseHTTPResponse, message: Any) -> Any:
         raise falcon.HTTPBadGateway(title="the sidecar's answer is malformed", description=str(error)) from error
 
 
-def build_app(sidecar: HttpClient, tokens: TokenFile | None = None) -> App:
-    """Return the WSGI application of the InterLink API."""
+def build_app(sidecar: HttpClient, tokens: TokenFile | None = None, threads: int = DEFAULT_THREADS) -> App:
+    """Return the WSGI application of the InterLink API; a quarter of the threads is never given to log readers."""
     app = new_app([BearerAuth(tokens)] if tokens else [])
-    api = InterLinkApi(sidecar)
+    api = InterLinkApi(sidecar, Followers(threads * 3 // 4))
     app.add_route("/create", Route(api.create))
     app.add_route("/delete", Route(api.delete))
     app.add_route("/status", Route(api.status))

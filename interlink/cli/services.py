@@ -42,7 +42,8 @@ def run_api(options: argparse.Namespace) -> int:
         )
     tokens = TokenFile(config.interlink_token_file) if config.interlink_token_file else None
     sidecar = HttpClient(sidecar_address(config), config.request_threads)
-    serve(build_app(sidecar, tokens), address, config.request_threads, on_stop=lambda: None)
+    app = build_app(sidecar, tokens, config.request_threads)
+    serve(app, address, config.request_threads, on_stop=lambda: None)
     return 0
 
 

@@ -61,7 +61,7 @@ class Config:
     verbose_logging: bool = setting("VerboseLogging", "log at debug level", False)
     errors_only_logging: bool = setting("ErrorsOnlyLogging", "log errors only", False)
     request_threads: int = setting(
-        "RequestThreads", "requests served at once; each followed log and each long poll holds one", 64
+        "RequestThreads", "requests served at once; each followed log and each long poll holds one", 256
     )
 
     interlink_token_file: Path | None = setting(
@@ -90,7 +90,8 @@ class Config:
     )
     allow_host_runtime: bool = setting(
         "AllowHostRuntime",
-        "whether a pod may run straight on the host, as the jobs' user (slurm-job.vk.io/container-runtime: none)",
+        "whether a pod may run straight on the host (slurm-job.vk.io/container-runtime: none): as the services' own "
+        "user, it can then read what they can, other pods' secrets included",
         False,
         "",
         SLURM,

@@ -61,7 +61,7 @@ class RequestId:
     ) -> None:
         """Log how it went."""
         level = logging.DEBUG if response.status_code < 400 else logging.WARNING
-        log.log(level, "%s %s: %s [%s]", request.method, request.path, response.status, request_id(request))
+        log.log(level, "%s %s: %s [%s]", request.method, printable(request.path), response.status, request_id(request))
 
 
 def request_id(request: falcon.Request) -> str:
@@ -78,7 +78,7 @@ def on_unforeseen(
     request: falcon.Request, _response: falcon.Response, error: Exception, _params: dict[str, Any]
 ) -> None:
     """Answer 500 to what nobody foresaw, with the traceback in the log."""
-    log.error("%s %s failed [%s]", request.method, request.path, request_id(request), exc_info=error)
+    log.error("%s %s failed [%s]", request.method, printable(request.path), request_id(request), exc_info=error)
     raise falcon.HTTPInternalServerError(
         title="internal error",
         description=f"{type(error).__name__}; the service's log has the traceback under [{request_id(request)}]",

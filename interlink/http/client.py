@@ -3,9 +3,10 @@
 Used by the InterLink API towards its sidecar and by the commands towards InterLink.
 """
 
+import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import urllib3
@@ -78,33 +79,65 @@ class HttpClient:
 
     def stream(
         self, method: str, path: str, body: bytes, headers: dict[str, str], timeout: float = 60.0
-    ) -> tuple[BaseHTTPResponse, Iterator[bytes]]:
-        """Return the answer and its body as chunks that come when the peer sends them.
+    ) -> "ByteStream":
+        """Return the answer with its body as chunks that come when the peer sends them.
 
-        ``timeout`` is the longest silence in seconds. Closing the iterator drops the connection, so that the peer
-        notices. Raises PeerUnreachableError, from the iterator as well.
+        ``timeout`` is the longest silence in seconds. Raises PeerUnreachableError, from the stream as well.
         """
         with self._translated():
             response = self._pool.urlopen(
                 method, path, body=body, headers=headers, timeout=timeout, preload_content=False
             )
-        return response, self._chunks(response)
+        return ByteStream(response, str(self.address))
 
-    def _chunks(self, response: BaseHTTPResponse) -> Iterator[bytes]:
-        try:
-            with self._translated():
-                while chunk := response.read1(65536):
-                    yield chunk
-        finally:
-            # A half-read connection cannot be used again, and its closing is what tells the peer.
-            response.close()
+    def _translated(self) -> AbstractContextManager[None]:
+        return translated(str(self.address))
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except (HTTPError, OSError) as error:
-            raise PeerUnreachableError(f"{self.address} does not answer: {_words(error)}") from error
+
+class ByteStream:
+    """An answer whose body is still coming: iterate over it, and close it."""
+
+    def __init__(self, response: BaseHTTPResponse, peer: str) -> None:
+        self.status = response.status
+        self.headers = response.headers
+        self._response = response
+        self._peer = peer
+        # A descriptor of our own: the connection forgets its socket when the answer is its last.
+        self._socket: socket.socket | None = None
+        with suppress(OSError, ValueError, AttributeError):  # an answer without a body is closed already
+            self._socket = socket.socket(fileno=os.dup(response.fileno()))
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Return itself."""
+        return self
+
+    def __next__(self) -> bytes:
+        """Return the next chunk. Raises PeerUnreachableError where the peer breaks off."""
+        with translated(self._peer):
+            if chunk := self._response.read1(65536):
+                return chunk
+        raise StopIteration
+
+    def abort(self) -> None:
+        """Break the connection from another thread: who waits for the next chunk gets the end, or an error."""
+        if self._socket is not None:
+            with suppress(OSError):  # it may have ended by itself
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Drop the connection: half read it cannot be used again, and this is what tells the peer."""
+        self._response.close()
+        if self._socket is not None:
+            self._socket.close()
+
+
+@contextmanager
+def translated(peer: str) -> Iterator[None]:
+    """Turn what urllib3 and the socket raise into PeerUnreachableError."""
+    try:
+        yield
+    except (HTTPError, OSError) as error:
+        raise PeerUnreachableError(f"{peer} does not answer: {_words(error)}") from error
 
 
 def _words(error: BaseException) -> str:

@@ -34,18 +34,7 @@ def serve(app: Any, address: Address, threads: int, on_stop: Callable[[], None])
     Raises AddressInUseError and OSError where the address cannot be bound.
     """
     listener = bind(address)
-    server = waitress.server.create_server(
-        app,
-        sockets=[listener],
-        threads=threads,
-        # One more than the pool's threads for keep-alive connections of clients that are idle between requests.
-        connection_limit=threads * 4,
-        max_request_body_size=MAX_REQUEST_BYTES,
-        # Lets a long answer notice that its client has gone (environ["waitress.client_disconnected"]).
-        channel_request_lookahead=1,
-        clear_untrusted_proxy_headers=True,
-        ident="interlink",
-    )
+    server = create_server(app, listener, threads)
 
     def stop(signum: int, _frame: FrameType | None) -> None:
         log.info("%s: stopping", signal.Signals(signum).name)
@@ -63,6 +52,24 @@ def serve(app: Any, address: Address, threads: int, on_stop: Callable[[], None])
     finally:
         if address.path is not None:
             address.path.unlink(missing_ok=True)
+
+
+def create_server(app: Any, listener: socket.socket, threads: int) -> Any:
+    """Return a waitress server on a bound socket, as every service is set up."""
+    return waitress.server.create_server(
+        app,
+        sockets=[listener],
+        threads=threads,
+        # One more than the pool's threads for keep-alive connections of clients that are idle between requests.
+        connection_limit=threads * 4,
+        max_request_body_size=MAX_REQUEST_BYTES,
+        # select(2) cannot look at more than 1,024 connections.
+        asyncore_use_poll=True,
+        # Lets a long answer notice that its client has gone (environ["waitress.client_disconnected"]).
+        channel_request_lookahead=1,
+        clear_untrusted_proxy_headers=True,
+        ident="interlink",
+    )
 
 
 def bind(address: Address) -> socket.socket:

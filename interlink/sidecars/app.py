@@ -110,6 +110,8 @@ def check_log_request(message: LogRequest) -> None:
         "PodUID is no lower-case UUID": not UID.fullmatch(message.PodUID),
         "Tail and Bytes are both set": bool(options.Tail and (options.Bytes or options.LimitBytes)),
         "SinceSeconds and SinceTime are both set": bool(options.SinceSeconds and options.SinceTime != ZERO_TIME),
+        "a number is negative": min(options.Tail, options.Bytes, options.LimitBytes, options.SinceSeconds) < 0,
+        "SinceSeconds is more than a century": options.SinceSeconds > 100 * 366 * 86400,
         "SinceTime is no RFC 3339 time": not _is_time(options.SinceTime),
     }
     for fault, found in faults.items():
@@ -126,7 +128,8 @@ def _is_time(text: str) -> bool:
 
 
 def _refused(_request: falcon.Request, _response: falcon.Response, error: Exception, _params: object) -> None:
-    raise falcon.HTTPUnprocessableEntity(title="the site refuses the pod", description=str(error))
+    # The title is a reason as Kubernetes writes them: it becomes the pod's.
+    raise falcon.HTTPUnprocessableEntity(title=getattr(error, "reason", "Refused"), description=str(error))
 
 
 def _unavailable(_request: falcon.Request, _response: falcon.Response, error: Exception, _params: object) -> None:

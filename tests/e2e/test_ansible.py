@@ -14,6 +14,7 @@ from tests.demo import playbook
 from tests.demo.project import ROOT
 from tests.testbed import host, inventory, site
 from tests.testbed.bed import Bed
+from tests.testbed.errors import CommandError
 from tests.testbed.layout import SITE_ROLES, Host, Layout
 from tests.testbed.part import Step
 
@@ -122,3 +123,22 @@ def test_the_kubeconfig_on_the_edge_host_works_for_the_plugins(bed: Bed, tmp_pat
     refused = subprocess.run([*kubectl, "get", "secrets", "-A"], capture_output=True, text=True, check=False)
     assert refused.returncode != 0
     assert "forbidden" in refused.stderr.lower()
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource", "allowed"),
+    [
+        ("watch", "pods", "yes"), ("patch", "pods/status", "yes"), ("get", "configmaps", "yes"),
+        ("list", "secrets", "no"), ("create", "pods", "no"), ("patch", "pods", "no"), ("delete", "nodes", "no"),
+        ("get", "nodes/testbed-node", "no"), ("patch", "nodes/testbed-node", "no"),
+    ],
+)  # fmt: skip
+def test_the_virtual_kubelet_may_do_what_it_needs_and_no_more(bed: Bed, verb: str, resource: str, allowed: str) -> None:
+    account = bed.kubectl("-n", "interlink", "get", "pods", "-l", "app.kubernetes.io/name=interlink-vk",
+                          "-o", "jsonpath={.items[0].spec.serviceAccountName}")  # fmt: skip
+    who = f"system:serviceaccount:interlink:{account}"
+    try:
+        answer = bed.kubectl("auth", "can-i", verb, resource, f"--as={who}", "--all-namespaces")
+    except CommandError as error:
+        answer = error.output
+    assert answer.splitlines()[-1].startswith(allowed)

@@ -70,6 +70,21 @@ def test_a_job_that_reached_its_time_limit_says_so(cluster: Cluster) -> None:
     assert pod["status"]["message"]
 
 
+def test_a_container_that_ends_well_when_time_is_up_is_no_success(cluster: Cluster) -> None:
+    cluster.start("polite", script="trap 'exit 0' TERM; while true; do sleep 0.1; done", activeDeadlineSeconds=5)
+    pod = cluster.wait_phase("polite", "Failed", "Succeeded", within=60)
+    assert terminated(pod)["exitCode"] == 0
+    assert (pod["status"]["phase"], pod["status"]["reason"]) == ("Failed", "DeadlineExceeded")
+
+
+def test_a_grace_period_given_with_the_deletion_counts(cluster: Cluster) -> None:
+    cluster.start("hurried", script="trap '' TERM; echo ready; while true; do sleep 0.1; done",
+                  terminationGracePeriodSeconds=600)  # fmt: skip
+    wait_for("the container", lambda: "ready" in cluster.logs("hurried") if _running(cluster, "hurried") else False)
+    cluster.kubectl("delete", "pod", "hurried", "--wait=false", "--grace-period=3")
+    cluster.wait_gone("hurried", within=40)
+
+
 def test_slurms_own_time_limit_says_so(cluster: Cluster, slurm: Slurm) -> None:
     uid = cluster.start("limited", script="sleep 300")["metadata"]["uid"]
     cluster.wait_phase("limited", "Running")

@@ -54,6 +54,7 @@ def test_a_part_killed_while_pods_are_created_leaves_one_job_for_each(
     jobs = slurm.all_jobs()
     counts = {item["metadata"]["name"]: len(jobs.get(item["metadata"]["uid"], {})) for item in cluster.pods()}
     assert counts == dict.fromkeys(names, 1)
+    assert orphans(bed, slurm) == {}
 
 
 @pytest.mark.parametrize("kill", [kill_sidecar, kill_api, kill_virtual_kubelet])
@@ -69,6 +70,17 @@ def test_a_part_killed_while_pods_are_deleted_leaves_no_job_behind(
     wait_for("all pods to be gone", lambda: cluster.pods(), lambda seen: not seen, within=240)
     living = slurm.all_jobs()
     assert [uid for uid in uids if slurm.living(uid)] == [], living
+    assert orphans(bed, slurm) == {}
+
+
+def orphans(bed: Bed, slurm: Slurm) -> dict[str, dict[int, str]]:
+    """Return the living jobs whose comment is no pod of the cluster, once those of finished pods have gone."""
+
+    def left() -> dict[str, dict[int, str]]:
+        pods = set(bed.kubectl("get", "pods", "--all-namespaces", "-o", "jsonpath={.items[*].metadata.uid}").split())
+        return {uid: jobs for uid in slurm.all_jobs() if uid not in pods and (jobs := slurm.living(uid))}
+
+    return wait_for("every job to have its pod", left, lambda seen: not seen, within=60)
 
 
 def test_a_pod_removed_by_force_leaves_no_job_behind(cluster: Cluster, slurm: Slurm) -> None:
@@ -78,12 +90,13 @@ def test_a_pod_removed_by_force_leaves_no_job_behind(cluster: Cluster, slurm: Sl
     wait_for("its job to end", lambda: slurm.living(uid), lambda seen: not seen, within=90)
 
 
+@pytest.mark.parametrize("service", ["interlink-api.service", "interlink-slurm.service"])
 def test_while_the_edge_is_away_pods_stay_as_they_are_and_come_right_afterwards(
-    cluster: Cluster, slurm: Slurm, bed: Bed
+    cluster: Cluster, slurm: Slurm, bed: Bed, service: str
 ) -> None:
     before = cluster.start("before", script="sleep 15")["metadata"]["uid"]
     cluster.wait_phase("before", "Running")
-    bed.site(["systemctl", "stop", "interlink-api.service"])
+    bed.site(["systemctl", "stop", service])
     try:
         after = cluster.start("after", script="true")["metadata"]["uid"]
         wait_for("the node to say that the edge is away", lambda: _reachable(bed), lambda seen: seen == "False")
@@ -93,7 +106,7 @@ def test_while_the_edge_is_away_pods_stay_as_they_are_and_come_right_afterwards(
         assert cluster.pod("after").get("status", {}).get("phase") == "Pending"
         assert slurm.jobs(after) == {}
     finally:
-        bed.site(["systemctl", "start", "interlink-api.service"])
+        bed.site(["systemctl", "start", service])
     for name in ("before", "after"):
         assert cluster.wait_phase(name, "Succeeded", "Failed", within=120)["status"]["phase"] == "Succeeded"
     assert wait_for("the node to say it is back", lambda: _reachable(bed), lambda seen: seen == "True")
@@ -134,6 +147,30 @@ def test_a_malformed_request_is_answered_400_with_a_reason(bed: Bed, path: str, 
         assert "description" in text
     main_pids = bed.site(["systemctl", "show", "--property=NRestarts,ActiveState", "interlink-api", "interlink-slurm"])
     assert main_pids.count("ActiveState=active") == 2
+
+
+def test_nonsense_at_the_virtual_kubelets_port_is_answered_and_leaves_it_running(bed: Bed) -> None:
+    address = bed.kubectl(
+        "get", "node", "interlink", "-o", 'jsonpath={.status.addresses[?(@.type=="InternalIP")].address}'
+    )
+    curl = [
+        "curl",
+        "--silent",
+        "--insecure",
+        "--max-time",
+        "10",
+        "--output",
+        "/dev/null",
+        "--write-out",
+        "%{http_code}",
+    ]
+    url = f"https://{address}:10250"
+    assert bed.docker.exec("interlink-cluster", [*curl, "--header", "a:" + "x" * 200_000, f"{url}/healthz"]) in (
+        "400",
+        "431",
+    )
+    for path, status in {"/no/such/thing": "401", "/containerLogs/a/b/c?tailLines=x": "401", "/healthz": "200"}.items():
+        assert bed.docker.exec("interlink-cluster", [*curl, url + path]) == status
 
 
 def test_the_api_lets_nobody_in_without_the_token(bed: Bed) -> None:

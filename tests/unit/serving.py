@@ -6,11 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import waitress.server
 from waitress import wasyncore
 
 from interlink.http.address import Address
-from interlink.http.server import bind
+from interlink.http.server import bind, create_server
 
 
 @contextmanager
@@ -18,7 +17,7 @@ def served(app: Any, path: Path) -> Iterator[Address]:
     """Serve the app at the path; yields its address."""
     address = Address.parse(f"unix://{path}", 0)
     listener = bind(address)
-    server: Any = waitress.server.create_server(app, sockets=[listener], threads=8)
+    server = create_server(app, listener, threads=8)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -128,3 +128,10 @@ def test_a_replaced_token_file_counts_at_once(guarded: falcon.testing.TestClient
 def test_a_missing_token_file_lets_nobody_in(guarded: falcon.testing.TestClient, tmp_path: Path) -> None:
     (tmp_path / "tokens").unlink()
     assert guarded.simulate_post("/pinglink", headers={"Authorization": "Bearer one"}).status_code == 503
+
+
+def test_a_deleted_pods_last_status_is_not_kept(client: falcon.testing.TestClient) -> None:
+    send(client, "/create", {"pod": make_pod()})
+    send(client, "/delete", make_pod())
+    assert client.simulate_get("/changes").json["statuses"][0]["ended"] is True
+    assert client.simulate_get("/status", body=b"[]").json is None
