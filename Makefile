@@ -33,7 +33,7 @@ test: | python ## all tests: the fast ones, and the end-to-end ones on the test 
 	@$(BIN)/pytest
 
 test-fast: $(VENV)/installed ## the fast tests
-	@$(BIN)/pytest -q tests/unit
+	@$(BIN)/pytest -q -n 3 tests/unit
 
 check: $(VENV)/installed ## the quick gate: format, lint, types, contracts, roles, scripts, fast tests
 	@$(MAKE) --no-print-directory -j2 -Otarget check-ansible check-format check-types check-imports check-shell check-runner test-fast

@@ -128,7 +128,7 @@ def test_the_kubeconfig_on_the_edge_host_works_for_the_plugins(bed: Bed, tmp_pat
 @pytest.mark.parametrize(
     ("verb", "resource", "allowed"),
     [
-        ("watch", "pods", "yes"), ("patch", "pods/status", "yes"), ("get", "configmaps", "yes"),
+        ("watch", "pods", "yes"), ("patch", "pods --subresource=status", "yes"), ("get", "configmaps", "yes"),
         ("list", "secrets", "no"), ("create", "pods", "no"), ("patch", "pods", "no"), ("delete", "nodes", "no"),
         ("get", "nodes/testbed-node", "no"), ("patch", "nodes/testbed-node", "no"),
     ],
@@ -138,7 +138,7 @@ def test_the_virtual_kubelet_may_do_what_it_needs_and_no_more(bed: Bed, verb: st
                           "-o", "jsonpath={.items[0].spec.serviceAccountName}")  # fmt: skip
     who = f"system:serviceaccount:interlink:{account}"
     try:
-        answer = bed.kubectl("auth", "can-i", verb, resource, f"--as={who}", "--all-namespaces")
+        answer = bed.kubectl("auth", "can-i", verb, *resource.split(), f"--as={who}", "--all-namespaces")
     except CommandError as error:
         answer = error.output
     assert answer.splitlines()[-1].startswith(allowed)
