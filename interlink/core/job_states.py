@@ -73,6 +73,8 @@ FLAGS = frozenset(
 )
 _REQUEUE_FLAGS = frozenset({"REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"})
 _LINGERING_FLAGS = frozenset({"COMPLETING", "STAGE_OUT"})
+#: The job has its nodes, and they are still being made ready: nothing of it runs.
+STARTING = frozenset({"CONFIGURING", "POWER_UP_NODE"})
 
 
 @dataclass(frozen=True)
@@ -119,12 +121,14 @@ def parse_state(text: str | Iterable[str]) -> tuple[str, frozenset[str]]:
 
 
 def job_phase(state: str, flags: frozenset[str] = frozenset()) -> JobPhase:
-    """Return where the job stands; a requeue flag means that it waits again."""
+    """Return where the job stands; a requeue flag means that it waits again, a starting one that it still waits."""
     if flags & _REQUEUE_FLAGS:
         return JobPhase.PENDING
     phase = PHASES.get(state, JobPhase.RUNNING)
     if phase is JobPhase.ENDED and flags & _LINGERING_FLAGS:
         return JobPhase.COMPLETING
+    if phase is JobPhase.RUNNING and flags & STARTING:
+        return JobPhase.PENDING
     return phase
 
 

@@ -1,4 +1,4 @@
-"""Which names and paths of a pod may become files on the site's disk; everything else is refused by name.
+"""Which names, paths and words of a pod may become files or variables at the site; the rest is refused by name.
 
 kube-apiserver checks most of this too, but a sidecar's caller need not be one. Called by ``volumes`` and ``pod_plan``.
 """
@@ -10,6 +10,11 @@ from interlink.core.errors import UnsupportedPod
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _UID = re.compile(r"[0-9A-Za-z][-0-9A-Za-z]{0,62}")
 _MAX_SEGMENT_BYTES = 255
+#: Half of Linux' PATH_MAX: the other half is left to the folders above.
+_MAX_PATH_BYTES = 2048
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+#: Names that begin so mean something to the container's runtime; it passes them on only where they are identifiers.
+_RUNTIMES_OWN = ("APPTAINER", "SINGULARITY", "BASH_", "LD_", "XDG_", "DBUS_", "GLIBC_", "PYTHON")
 
 
 def check_label(what: str, name: str) -> str:
@@ -40,6 +45,8 @@ def check_relative(what: str, path: str) -> str:
         )
     if "\0" in path or any(len(segment.encode(errors="replace")) > _MAX_SEGMENT_BYTES for segment in segments):
         raise UnsupportedPod(f"{what} {path[:80]!r} has a NUL byte or a part of more than {_MAX_SEGMENT_BYTES} bytes")
+    if len(path.encode(errors="replace")) > _MAX_PATH_BYTES:
+        raise UnsupportedPod(f"{what} {path[:80]!r} is longer than {_MAX_PATH_BYTES} bytes")
     return path
 
 
@@ -55,3 +62,15 @@ def check_text(what: str, text: str) -> str:
     if "\0" in text:
         raise UnsupportedPod(f"{what} has a NUL byte, which no process can be given")
     return text
+
+
+def check_variable(where: str, name: str, value: str) -> None:
+    """Raise UnsupportedPod for an environment variable that cannot be given to a container, or to it alone."""
+    check_text(f"{where}: variable {name[:60]!r}", name + value)
+    if not name or "=" in name:
+        raise UnsupportedPod(f'{where}: {name[:60]!r} is no name of a variable (empty, or with "=")')
+    if name.startswith(_RUNTIMES_OWN) and not _IDENTIFIER.fullmatch(name):
+        raise UnsupportedPod(
+            f"{where}: variable {name[:60]!r} would reach the site's container runtime: a name that begins like this "
+            "can have letters, digits and underscores only"
+        )

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from interlink.core.errors import UnsupportedPod
-from interlink.core.paths import check_absolute, check_label, check_relative, check_text, check_uid
+from interlink.core.images import image_name, pull_policy
+from interlink.core.paths import check_absolute, check_label, check_relative, check_text, check_uid, check_variable
 from interlink.core.plan import Plan, PlanContainer, PlanMount, PlanRuntime
 from interlink.core.unsupported import refuse_unsupported
 from interlink.core.volumes import plan_volumes
@@ -15,8 +16,6 @@ from interlink.wire.pod import Container, Pod, VolumeMount
 #: "none" runs the pod's containers straight on the host, where the administrator allows it.
 HOST_RUNTIME_ANNOTATION = "slurm-job.vk.io/container-runtime"
 _GRACE_SECONDS = 30
-#: Where an image may come from. ``instance://`` is not among them: it would enter another pod's container.
-_IMAGE_SCHEMES = frozenset({"docker", "oras", "library", "shub", "http", "https"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +37,12 @@ def build_plan(request: RetrievedPodData, *, folder: str, spool: str, settings: 
     pod = request.pod
     check_uid(pod.uid)
     refuse_unsupported(pod)
-    volumes = plan_volumes(pod.spec.volumes, request.container)
+    mounted = {mount.name for container in pod.spec.containers for mount in container.volumeMounts or ()}
+    volumes = plan_volumes(pod.spec.volumes, request.container, mounted)
     known = {volume.name for volume in volumes}
     runtime = _runtime(pod, settings)
-    containers = [_container(item, known, runtime, settings, folder) for item in pod.spec.containers]
+    own = posixpath.commonpath([folder, spool])
+    containers = [_container(item, known, runtime, settings, own) for item in pod.spec.containers]
     if len({container.name for container in containers}) < len(containers):
         raise UnsupportedPod("two containers of the pod have the same name")
     grace = pod.spec.terminationGracePeriodSeconds
@@ -90,72 +91,29 @@ def _restart_policy(pod: Pod) -> Literal["Always", "OnFailure", "Never"]:
 
 
 def _container(
-    container: Container, volumes: set[str], runtime: PlanRuntime, settings: PlanSettings, folder: str
+    container: Container, volumes: set[str], runtime: PlanRuntime, settings: PlanSettings, own: str
 ) -> PlanContainer:
-    """Return one container's part of the plan."""
+    """Return one container's part of the plan; ``own`` is the folder of all that is the sidecar's own."""
     name = check_label("container", container.name)
     where = f'container "{name}"'
     for word in (*(container.command or ()), *(container.args or ()), container.workingDir):
         check_text(f"{where}: its command, args or workingDir", word)
     env = [(variable.name, variable.value) for variable in container.env or ()]
     for key, value in env:
-        check_text(f"{where}: variable {key[:60]!r}", key + value)
-        if not key or "=" in key:
-            raise UnsupportedPod(f'{where}: {key[:60]!r} is no name of a variable (empty, or with "=")')
+        check_variable(where, key, value)
     host = runtime.kind == "none"
     if host and not container.command:
         raise UnsupportedPod(f"{where}: straight on the host there is no image whose command could run; give a command")
     return PlanContainer(
         name=name,
-        image=container.image if host else image_name(where, container.image, settings.image_prefix, folder),
-        pull_policy=_pull_policy(where, container),
+        image=container.image if host else image_name(where, container.image, settings.image_prefix, own),
+        pull_policy=pull_policy(where, container),
         command=container.command or None,
         args=container.args or None,
         working_dir=container.workingDir,
         env=env,
         mounts=[_mount(where, mount, volumes) for mount in container.volumeMounts or ()],
     )
-
-
-def image_name(where: str, image: str, prefix: str, folder: str) -> str:
-    """Return the image as the runtime takes it: a path or an address as it is, any other name behind ``prefix``.
-
-    Raises UnsupportedPod for a name that would be an option or another pod's container, and for a path that would show
-    a container the job folders of other pods or the kernel's own file systems.
-    """
-    name = image.strip()
-    if not name or name.startswith("-") or any(ord(letter) <= 32 for letter in name):
-        raise UnsupportedPod(f"{where}: {image[:200]!r} is no image name")
-    if name.startswith("/"):
-        path = posixpath.normpath("/" + name.lstrip("/"))
-        jobs = posixpath.dirname(folder.rstrip("/"))
-        below = path.rstrip("/") + "/"
-        if (
-            ".." in name.split("/")
-            or jobs.startswith(below)
-            or below.startswith((jobs + "/", "/proc/", "/sys/", "/dev/"))
-        ):
-            raise UnsupportedPod(f'{where}: image "{name}" would open the site\'s own folders to the container')
-        return path
-    if "://" in name:
-        scheme = name.split("://", 1)[0]
-        if scheme not in _IMAGE_SCHEMES:
-            raise UnsupportedPod(f'{where}: images cannot come from "{scheme[:60]}://"')
-        return name
-    return prefix + name
-
-
-def _pull_policy(where: str, container: Container) -> Literal["Always", "IfNotPresent", "Never"]:
-    """Return the pull policy; not given, it is Always for ``:latest`` and for no tag, as Kubernetes defaults it."""
-    match container.imagePullPolicy:
-        case "Always" | "IfNotPresent" | "Never" as policy:
-            return policy
-        case "":
-            last = container.image.rsplit("/", 1)[-1]
-            pinned = "@" in last or (":" in last and not last.endswith(":latest"))
-            return "IfNotPresent" if pinned or container.image.startswith("/") else "Always"
-        case other:
-            raise UnsupportedPod(f"{where}: imagePullPolicy {other[:60]!r} is none of Always, IfNotPresent, Never")
 
 
 def _mount(where: str, mount: VolumeMount, volumes: set[str]) -> PlanMount:

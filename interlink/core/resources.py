@@ -41,7 +41,7 @@ def job_resources(pod: Pod, *, default_cpu: str, default_memory: str) -> JobReso
     return JobResources(
         cpus=max(1, math.ceil(cores)),
         memory_mib=max(1, math.ceil(memory / _MIB)),
-        time_limit_minutes=None if deadline is None else max(1, math.ceil(deadline / 60)),
+        time_limit_minutes=None if deadline is None else max(1, -(-deadline // 60)),
     )
 
 
@@ -60,6 +60,8 @@ def _pod_total(pod: Pod, resource: str, default: Fraction) -> Fraction:
             peak = max(peak, sidecars + amount(container))
     running = sum((amount(container) for container in pod.spec.containers), sidecars)
     overhead = parse_quantity((pod.spec.overhead or {}).get(resource, 0))
+    if overhead < 0:
+        raise UnsupportedPod(f"the pod's overhead is a negative amount of {resource}")
     return max(running, peak) + overhead
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from interlink.core.job_facts import JobFacts
-from interlink.core.job_states import JobEnd, JobPhase, job_end
+from interlink.core.job_states import STARTING, JobEnd, JobPhase, job_end
 from interlink.core.pending_reasons import pending_sentence
 from interlink.core.plan import Report
 from interlink.wire.messages import CLUSTER_ANNOTATION, PodStatus
@@ -58,7 +58,7 @@ def pod_status(  # noqa: PLR0913 - one fact each, and given by name
     Slurm was asked and has no such job. ``settled`` False: the job is over in Slurm, but its last report may still be
     on its way. Then, and while Slurm still clears the job away, the pod has not ended.
     """
-    if report is not None and job is not None and report.restart < job.restart_count:
+    if report is not None and not _is_of_this_run(report, job_id, job):
         report = None
     status = PodStatus(
         name=pod.name,
@@ -88,12 +88,26 @@ def pod_status(  # noqa: PLR0913 - one fact each, and given by name
 
 def _containers(names: list[tuple[str, str]], report: Report | None, waiting: dict[str, str]) -> list[dict[str, Any]]:
     """Return a v1.ContainerStatus for each container: the runner's where it sent one, else waiting."""
-    reported = {item.get("name"): item for item in (report.containers if report else ())}
+    reported = {item["name"]: item for item in (report.containers if report else ()) if _is_status(item)}
     fresh = {"lastState": {}, "ready": False, "started": False, "restartCount": 0, "imageID": ""}
     return [
         {**fresh, "state": {"waiting": waiting}, **copy.deepcopy(reported.get(name, {})), "name": name, "image": image}
         for name, image in names
     ]
+
+
+def _is_of_this_run(report: Report, job_id: str, job: JobFacts | None) -> bool:
+    """Whether the report speaks of this job and of its run since the last requeue."""
+    return report.job_id == job_id and (job is None or report.restart >= job.restart_count)
+
+
+def _is_status(item: dict[str, Any]) -> bool:
+    """Whether a reported item can be a v1.ContainerStatus; one that cannot must not spoil the statuses of others."""
+    state = item.get("state")
+    if not isinstance(item.get("name"), str) or not isinstance(state, dict) or len(state) != 1:
+        return False
+    ((kind, value),) = state.items()
+    return kind in ("waiting", "running", "terminated") and isinstance(value, dict)
 
 
 def _waiting(job_id: str, job: JobFacts | None) -> dict[str, str]:
@@ -105,7 +119,7 @@ def _waiting(job_id: str, job: JobFacts | None) -> dict[str, str]:
     if job.phase is not JobPhase.PENDING:
         place = f" on {job.nodes}" if job.nodes else ""
         return {"reason": _CREATING, "message": f"Slurm job {job_id} has started{place}; its pod runner prepares"}
-    if job.state == "CONFIGURING":
+    if STARTING & {job.state, *job.flags}:
         return {"reason": PENDING_REASON, "message": f"Pending in Slurm (job {job_id}): its nodes are being started"}
     again = "Requeued" if job.restart_count else "Pending"
     return {"reason": PENDING_REASON, "message": f"{again} in Slurm (job {job_id}): {pending_sentence(job.reason)}"}

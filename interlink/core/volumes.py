@@ -1,12 +1,13 @@
 """A pod's volumes and their gathered contents → the plan's volumes.
 
-The virtual kubelet sends the contents of ConfigMaps, Secrets and projected volumes beside the pod, each container's
-share with the container. What cannot be honoured is refused by the volume's name, never left out.
+The virtual kubelet sends the contents of ConfigMaps, Secrets, projected and downward API volumes beside the pod, each
+container's share with the container: a volume that none mounts comes without contents and is left out. What cannot be
+honoured is refused by the volume's name, never left out.
 """
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -20,18 +21,19 @@ T = TypeVar("T")
 _DEFAULT_MODE = 0o644
 #: Kubernetes mounts this one into every pod; a site that has no way to the cluster gets it empty.
 _API_ACCESS = "kube-api-access-"
+_KINDS = ("emptyDir", "configMap", "secret", "projected", "downwardAPI")
 
 
 class _Item(msgspec.Struct):
-    """v1.KeyToPath."""
+    """v1.KeyToPath; of a v1.DownwardAPIVolumeFile, whose contents come by its path, only path and mode."""
 
-    key: str
     path: str
+    key: str = ""
     mode: int | None = None
 
 
 class _Source(msgspec.Struct, rename="camel"):
-    """v1.ConfigMapVolumeSource, v1.SecretVolumeSource and v1.ProjectedVolumeSource in one."""
+    """v1.ConfigMapVolumeSource, v1.SecretVolumeSource, v1.ProjectedVolumeSource, v1.DownwardAPIVolumeSource in one."""
 
     name: str = ""
     secret_name: str = ""
@@ -54,21 +56,29 @@ class _Contents(msgspec.Struct, rename="camel"):
 
 
 def plan_volumes(
-    volumes: Iterable[Mapping[str, Any]] | None, containers: Iterable[RetrievedContainer] | None
+    volumes: Iterable[Mapping[str, Any]] | None,
+    containers: Iterable[RetrievedContainer] | None,
+    mounted: Collection[str],
 ) -> list[PlanVolume]:
-    """Return the plan's volumes in the pod's order.
+    """Return those of the pod's volumes, in its order, that some container mounts (``mounted`` has their names).
 
-    Raises UnsupportedPod for a volume of another type than emptyDir, configMap, secret or projected, for contents that
-    are missing and not optional, and for keys and paths that would leave the volume.
+    Raises UnsupportedPod for a volume of a type that is not supported, mounted or not, for contents that are missing
+    and not optional, and for keys and paths that would leave the volume.
     """
     shares = list(containers or ())
     config_maps = _by_name("ConfigMap", (item for share in shares for item in share.configMaps or ()))
     secrets = _by_name("Secret", (item for share in shares for item in share.secrets or ()))
     projected = _by_name("projected volume", (item for share in shares for item in share.projectedvolumemaps or ()))
     planned = []
+    seen: set[str] = set()
     for volume in volumes or ():
         name = check_label("volume", str(volume.get("name", "")))
+        if name in seen:
+            raise UnsupportedPod(f'two volumes of the pod have the name "{name}"')
+        seen.add(name)
         kind, source = _source(name, volume)
+        if name not in mounted:
+            continue
         if kind == "emptyDir":
             planned.append(PlanVolume(name=name, kind="emptyDir"))
         elif kind == "configMap":
@@ -80,17 +90,17 @@ def plan_volumes(
         else:
             source.optional = name.startswith(_API_ACCESS)
             found = projected.get(name)
-            planned.append(_filled(name, "its projected contents", source, _text_files(found)))
+            planned.append(_filled(name, f"its {kind} contents", source, _text_files(found)))
     return planned
 
 
 def _source(name: str, volume: Mapping[str, Any]) -> tuple[str, _Source]:
     """Return the type of a volume and its source; a volume without any is an emptyDir, as in Kubernetes."""
     kinds = [key for key, value in volume.items() if key != "name" and value is not None] or ["emptyDir"]
-    if len(kinds) > 1 or kinds[0] not in ("emptyDir", "configMap", "secret", "projected"):
+    if len(kinds) > 1 or kinds[0] not in _KINDS:
         raise UnsupportedPod(
             f'volume "{name}" is of type {" and ".join(sorted(kinds))}, which this edge cannot bring to the site; '
-            "it can: emptyDir, configMap, secret, projected"
+            f"it can: {', '.join(_KINDS)}"
         )
     return kinds[0], _convert(f'volume "{name}"', volume.get(kinds[0]) or {}, _Source)
 
@@ -139,18 +149,20 @@ def _filled(name: str, what: str, source: _Source, contents: dict[str, bytes] | 
         if not source.optional:
             raise UnsupportedPod(f'volume "{name}": {what} did not come with the pod, and is not optional')
         contents = {}
-    items = [_Item(key, key) for key in contents] if source.items is None else source.items
+    items = [_Item(path=key) for key in contents] if source.items is None else source.items
     files: dict[str, PlanFile] = {}
     for item in items:
-        if item.key in contents:
+        key = item.key or item.path
+        if key in contents:
             path = check_relative(f'volume "{name}": path', item.path)
-            data = base64.b64encode(contents[item.key]).decode("ascii")
+            data = base64.b64encode(contents[key]).decode("ascii")
             files[path] = PlanFile(path=path, data=data, mode=_mode(name, item.mode, source.default_mode))
         elif not source.optional:
-            raise UnsupportedPod(f'volume "{name}": {what} has no key "{item.key}"')
+            raise UnsupportedPod(f'volume "{name}": {what} has no key "{key}"')
     for path in files:
-        if any(other.startswith(path + "/") for other in files):
-            raise UnsupportedPod(f'volume "{name}": "{path}" is a file and a folder at once')
+        for cut in (place for place, letter in enumerate(path) if letter == "/"):
+            if path[:cut] in files:
+                raise UnsupportedPod(f'volume "{name}": "{path[:cut]}" is a file and a folder at once')
     return PlanVolume(name=name, kind="files", files=list(files.values()))
 
 

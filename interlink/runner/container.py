@@ -5,7 +5,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any, Dict, Optional
 
 from interlink.runner.crilog import Log
-from interlink.runner.files import RunnerError
+from interlink.runner.files import RunnerError, words
 from interlink.runner.processes import die_with_parent, kill_session
 from interlink.runner.runtimes import apptainer_command, apptainer_environment, host_command, host_environment
 from interlink.runner.times import now, seconds
@@ -58,10 +58,11 @@ class Container:
             self._start(clock)
 
     def stop(self, clock: float, grace: float) -> None:
-        """Ask the container to end, and end it after the grace period."""
+        """Ask the container to end, and end it after the grace period; asked again, the shorter period counts."""
         if self.process is not None:
-            self.kill_at = clock + grace
-            self.process.terminate()
+            if not self.kill_at:
+                self.process.terminate()
+            self.kill_at = min(self.kill_at or clock + grace, clock + grace)
 
     def read(self, pipe: int) -> None:
         """Take what a pipe has; a closed one is forgotten."""
@@ -80,9 +81,9 @@ class Container:
             return
         try:
             self._launch()
-        except (OSError, RunnerError) as error:
+        except (OSError, ValueError, RunnerError) as error:
             moment = seconds(now())
-            self._end({"exitCode": 128, "reason": "StartError", "message": str(error), "startedAt": moment,
+            self._end({"exitCode": 128, "reason": "StartError", "message": words(error), "startedAt": moment,
                        "finishedAt": moment}, clock)  # fmt: skip
         else:
             self._set({"running": {"startedAt": seconds(self.began)}})
@@ -95,7 +96,8 @@ class Container:
         if self.image.fault:
             self.pull_pause = min(max(self.pull_pause * 2, BACKOFF_FIRST), BACKOFF_LONGEST)
             self.due = clock + self.pull_pause
-            reason = "ErrImageNeverPull" if self.image.policy == "Never" else "ErrImagePull"
+            never = self.image.local or self.image.policy == "Never"
+            reason = "ErrImageNeverPull" if never else "ErrImagePull"
             reason = "ImagePullBackOff" if self.pull_pause > BACKOFF_FIRST and reason == "ErrImagePull" else reason
             message = "{} (tried again in {:.0f} s)".format(self.image.fault, self.pull_pause)
             self._set({"waiting": {"reason": reason, "message": message}})

@@ -1,17 +1,41 @@
-"""The runner's few words to the outside: the batch job's own log, and files that are there whole or not at all."""
+"""Text in and out (its form: see the package), the batch job's log, and files that are there whole or not at all."""
 
+import json
 import os
 import sys
+from typing import Any
 
 
 class RunnerError(Exception):
     """The pod, or one of its containers, cannot be run; the message says why."""
 
 
+def words(error: Exception) -> str:
+    """Return what an error says; Python's own words show a file's name in escapes where the locale is C."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return "{}: {}".format(os.fsdecode(error.filename), os.strerror(error.errno))
+    return str(error)
+
+
 def say(text: str) -> None:
     """Write a line into the batch job's own log."""
-    sys.stderr.write("pod_runner: {}\n".format(text))
     sys.stderr.flush()
+    sys.stderr.buffer.write(as_utf8("pod_runner: {}\n".format(text)))
+    sys.stderr.buffer.flush()
+
+
+def read_json(path: str) -> Any:
+    """Return a JSON document with its text in the file system's form. Raises OSError, ValueError."""
+    with open(path, "rb") as file:
+        return json.loads(os.fsdecode(file.read()))
+
+
+def as_utf8(text: str) -> bytes:
+    """Return text in the file system's form as UTF-8."""
+    try:
+        return os.fsencode(text).decode("utf-8", "replace").encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace")  # it did not come from outside: no form but Python's own
 
 
 def write_whole(path: str, data: bytes) -> None:

@@ -1,4 +1,7 @@
-"""Images: pulled into the site's cache by one job at a time, by write-then-rename, then used by all."""
+"""Images: pulled into the site's cache by one job at a time, by write-then-rename, then used by all; or files there.
+
+An image named by its path is a file: a directory would be any of the host's, /etc as well as another pod's volumes.
+"""
 
 import errno
 import fcntl
@@ -7,6 +10,7 @@ import os
 import subprocess
 from typing import Any, Dict, Optional
 
+from interlink.runner.files import words
 from interlink.runner.processes import die_with_parent, kill_session
 
 
@@ -17,27 +21,39 @@ class Image:
         runtime = plan["runtime"]
         self.name, self.policy = name, policy
         self.executable, self.cache = runtime.get("executable", "apptainer"), runtime.get("imageCache", "")
-        local = self.name.startswith("/")
-        self.path = self.name if local else os.path.join(self.cache, self._key() + ".sif")
-        self.ready = local or (self.policy != "Always" and os.path.exists(self.path))
-        self.fault = ""
+        self.local, self.fault = name.startswith("/"), ""
+        # What was looked at is what is used: a link could lead elsewhere by then.
+        self.path = os.path.realpath(name) if self.local else os.path.join(self.cache, self._key() + ".sif")
+        self.ready = os.path.isfile(self.path) if self.local else policy != "Always" and os.path.exists(self.path)
         self.pull: "Optional[subprocess.Popen[bytes]]" = None
         self.lock = -1
         self.log = os.path.join(plan["folder"], "pull-{}.log".format(self._key()[:12]))
         self.partial = "{}.{}.partial".format(self.path, plan["uid"])
-        if not self.ready and self.policy == "Never":
+        if self.local:
+            self._judge(os.path.realpath(os.path.commonpath([plan["folder"], plan["spool"]])))
+        elif not self.ready and self.policy == "Never":
             self.fault = "image {} is not in the site's cache, and its pull policy is Never".format(self.name)
 
     def _key(self) -> str:
-        return hashlib.sha256(self.name.encode()).hexdigest()
+        return hashlib.sha256(os.fsencode(self.name)).hexdigest()
+
+    def _judge(self, own: str) -> None:
+        """Refuse what is no file, and what lies in the sidecar's own folder by whatever links."""
+        if not self.ready:
+            host = os.uname().nodename
+            self.fault = "{} is no image file on {} (a directory is none)".format(self.name, host)
+        elif os.path.commonpath([own, self.path]) == own:
+            self.ready, self.fault = False, "{} is no image file of the site: it lies in {}".format(self.name, own)
 
     def step(self) -> None:
         """Bring the pull a step further: the lock, the pull, the file in its place. Sets ``ready`` or ``fault``."""
+        if self.fault:
+            return
         try:
             self._advance()
-        except OSError as error:
+        except (OSError, ValueError) as error:
             # No runtime on this node, a full disk, no cache folder: tried again like a registry that is away.
-            self.fault = "{}: {}".format(self.name, error)
+            self.fault = "{}: {}".format(self.name, words(error))
             self.abandon()
 
     def abandon(self) -> None:
@@ -88,8 +104,8 @@ class Image:
             else:
                 os.rename(self.partial, self.path)
         else:
-            with open(self.log, errors="replace") as log:
-                lines = [line.strip() for line in log if line.strip()]
+            with open(self.log, "rb") as log:
+                lines = [os.fsdecode(line).strip() for line in log if line.strip()]
             words = [line.replace("FATAL:", "").strip() for line in lines if line.startswith("FATAL:")] or lines[-1:]
             self.fault = "{}: {}".format(self.name, " ".join(words)[-1000:] or "pull ended with {}".format(status))
             if os.path.exists(self.partial):

@@ -3,12 +3,11 @@
 Exit status: 0 when every container ended with 0, 1 when one did not, 2 when the pod could not be run at all.
 """
 
-import json
 import os
 import sys
 from typing import Any, Dict, List
 
-from interlink.runner.files import RunnerError, say
+from interlink.runner.files import RunnerError, read_json, say
 from interlink.runner.pod import PodRunner
 from interlink.runner.processes import Guard
 from interlink.runner.report import VERSION, Reporter
@@ -30,7 +29,7 @@ def main(arguments: List[str]) -> int:
             say("job {} has this pod already; job {} starts nothing".format(owner, job))
             return 0
         return run(plan, job)
-    except (RunnerError, OSError, KeyError, TypeError) as error:
+    except (RunnerError, OSError, KeyError, TypeError, ValueError) as error:
         say("the pod cannot be run: {}: {}".format(type(error).__name__, error))
         return 2
 
@@ -46,8 +45,7 @@ def run(plan: Dict[str, Any], job: str) -> int:
 def read_plan(path: str) -> Dict[str, Any]:
     """Return the plan. Raises RunnerError for one that this runner cannot carry out."""
     try:
-        with open(path) as file:
-            plan = json.load(file)
+        plan = read_json(path)
     except ValueError as error:
         raise RunnerError("{} is no plan: {}".format(path, error)) from error
     if not isinstance(plan, dict) or plan.get("version") != VERSION:
@@ -59,7 +57,7 @@ def claim(folder: str, job: str) -> str:
     """Claim the pod for this job, once for ever; return the id of the job that has it."""
     path = os.path.join(folder, CLAIM_FILE)
     partial = "{}.{}".format(path, job)
-    with open(partial, "w") as file:
+    with open(partial, "w", encoding="utf-8") as file:
         file.write(job)
     try:
         # A link either makes the claim whole or finds one there, on network file systems too.
@@ -68,7 +66,7 @@ def claim(folder: str, job: str) -> str:
         pass
     finally:
         os.unlink(partial)
-    with open(path) as file:
+    with open(path, encoding="utf-8") as file:
         return file.read().strip()
 
 

@@ -11,6 +11,7 @@ import time
 from typing import Any, Dict
 
 from interlink.runner.container import Container
+from interlink.runner.files import say
 from interlink.runner.images import Image
 from interlink.runner.processes import Guard
 from interlink.runner.report import Reporter
@@ -20,6 +21,8 @@ from interlink.runner.volumes import Volumes
 TICK = 0.5
 #: How long the last report is tried again on a full disk before the job ends without it, in seconds.
 LAST_REPORT = 300.0
+#: In the job's folder: the grace period of a deletion, in seconds. Written by the sidecar before it asks by SIGTERM.
+GRACE_FILE = "grace"
 
 
 class PodRunner:
@@ -30,7 +33,8 @@ class PodRunner:
         self.images: Dict[str, Image] = {}
         self.volumes = Volumes(plan)
         self.stopping = False
-        self.asked_to_stop = False
+        #: How often an end was asked for, and how many of those were answered.
+        self.asked, self.answered = 0, 0
         self.changed = True
         self.give_up = 0.0
         self.reason, self.message = "", ""
@@ -82,18 +86,32 @@ class PodRunner:
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
 
     def _ask_to_stop(self, _number: int, _frame: object) -> None:
-        self.asked_to_stop = True
+        self.asked += 1
 
     def _look_at_end(self, clock: float) -> None:
-        late = self.deadline is not None and clock >= self.deadline
-        if self.stopping or not (self.asked_to_stop or late):
+        late = self.deadline is not None and clock >= self.deadline and not self.stopping
+        asked = self.asked
+        if asked == self.answered and not late:
             return
-        self.stopping = True
-        if late and not self.asked_to_stop:
+        if late and asked == self.answered:
             self.reason = "DeadlineExceeded"
             self.message = "Pod was active on the node longer than the specified deadline"
+        self.stopping = True
+        grace = self._grace(deleted=asked != self.answered)
+        self.answered = asked
         for container in self.containers:
-            container.stop(clock, self.plan.get("terminationGracePeriodSeconds", 30))
+            container.stop(clock, grace)
+
+    def _grace(self, deleted: bool) -> float:
+        """Return the grace period: that of the deletion where the sidecar wrote one, else the pod's own."""
+        path = os.path.join(self.plan["folder"], GRACE_FILE)
+        if deleted and os.path.exists(path):
+            try:
+                with open(path, "rb") as file:
+                    return float(max(int(file.read(32)), 0))
+            except (OSError, ValueError) as error:
+                say("{}: {}; the pod's own grace period counts".format(path, error))
+        return float(self.plan.get("terminationGracePeriodSeconds", 30))
 
     def _report(self, finished: bool) -> None:
         if self.changed or finished:

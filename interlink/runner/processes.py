@@ -34,11 +34,11 @@ def kill_session(session: int) -> None:
 def session_of(pid: int) -> Optional[int]:
     """Return the session of a living process, None if there is none such."""
     try:
-        with open("/proc/{}/stat".format(pid)) as file:
-            fields = file.read().rpartition(")")[2].split()
+        with open("/proc/{}/stat".format(pid), "rb") as file:  # a process may have any bytes for its name
+            fields = file.read().rpartition(b")")[2].split()
     except OSError:
         return None
-    return None if fields[0] == "Z" else int(fields[3])
+    return None if fields[0] == b"Z" else int(fields[3])
 
 
 class Guard:
@@ -63,7 +63,7 @@ class Guard:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         sessions: Set[int] = set()
-        with open(reading) as told:
+        with open(reading, encoding="utf-8") as told:
             for line in told:
                 if line[0] == "+":
                     sessions.add(int(line[1:]))

@@ -5,7 +5,7 @@ import os
 import socket
 from typing import Any, Dict, List, Optional
 
-from interlink.runner.files import say, write_whole
+from interlink.runner.files import as_utf8, read_json, say, write_whole
 from interlink.runner.times import fractions, now
 
 VERSION = 1
@@ -38,7 +38,7 @@ class Reporter:
             "time": fractions(now()), "hostName": self.host, "hostIp": self.address, "containers": containers,
             "reason": reason, "message": message, "finished": finished,
         }  # fmt: skip
-        self.pending = json.dumps(report).encode()
+        self.pending = as_utf8(json.dumps(report, ensure_ascii=False))
 
     def write(self) -> None:
         """Write the pending report; a full disk is told once, and the report tried again at the next call."""
@@ -59,8 +59,7 @@ class Reporter:
     def _last_sequence(self) -> int:
         """Return where an earlier run of the same job stopped counting (Slurm requeued it)."""
         try:
-            with open(self.own) as file:
-                report = json.load(file)
+            report = read_json(self.own)
             return int(report["sequence"]) if report["jobId"] == self.job else 0
         except (OSError, ValueError, KeyError, TypeError):
             return 0

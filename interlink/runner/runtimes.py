@@ -14,10 +14,14 @@ from interlink.runner.volumes import Volumes
 
 #: Own /tmp and /dev, own process ids, nothing mounted from the host, a writable layer, values never evaluated.
 APPTAINER_OPTIONS = ["--contain", "--pid", "--ipc", "--no-init", "--no-umask", "--no-eval", "--writable-tmpfs"]
-#: Variables that mean something to apptainer itself go to the container by this prefix.
+#: Variables that mean something to apptainer itself, its libraries or a shell around it go to the container by this
+#: prefix; only identifiers may, which core/paths.py sees to.
 FOR_CONTAINER = "APPTAINERENV_"
-OWN_PREFIXES = ("APPTAINER", "SINGULARITY", "LD_")
-OWN_NAMES = ("PATH", "HOME")
+OWN_PREFIXES = ("APPTAINER", "SINGULARITY", "BASH_", "LD_", "XDG_", "DBUS_", "GLIBC_", "PYTHON")
+OWN_NAMES = (
+    "PATH", "HOME", "ENV", "SHELLOPTS", "BASHOPTS", "PS4", "IFS", "TMPDIR", "TMP", "TEMP", "GODEBUG", "GOTRACEBACK",
+    "GCONV_PATH", "LOCPATH", "NLSPATH", "HOSTALIASES", "RESOLV_HOST_CONF",
+)  # fmt: skip
 #: What apptainer itself may be told by the administrator's JobEnvironment.
 FOR_APPTAINER = ("APPTAINER_NOHTTPS", "APPTAINER_TMPDIR", "XDG_RUNTIME_DIR")
 HOST_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

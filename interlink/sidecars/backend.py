@@ -12,7 +12,14 @@ from interlink.wire.pod import Pod
 
 
 class Refused(Exception):
-    """The site says no for good: the pod itself must change. Answered 422 with the site's own words."""
+    """The site says no for good: the pod itself must change. Answered 422 with the site's own words.
+
+    ``reason`` is one CamelCase word, as Kubernetes writes a pod's reason.
+    """
+
+    def __init__(self, message: str, reason: str = "Refused") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class Unavailable(Exception):
@@ -62,7 +69,7 @@ class Backend(Protocol):
     def logs(self, request: LogRequest) -> Iterator[bytes]:
         """Yield the container's log as it comes; an empty chunk says only that the source still lives.
 
-        Raises NotFound or NotStarted before the first chunk.
+        Raises NotFound, NotStarted or Unavailable before the first chunk.
         """
 
     def ping(self) -> PingReply:

@@ -45,6 +45,20 @@ class ResourceRequirements(msgspec.Struct, kw_only=True):
     requests: dict[str, str | int | float] | None = None
 
 
+class Capabilities(msgspec.Struct, kw_only=True):
+    """v1.Capabilities."""
+
+    add: list[str] | None = None
+
+
+class SecurityContext(msgspec.Struct, kw_only=True):
+    """v1.SecurityContext and v1.PodSecurityContext: what of them would give a container more than it gets here."""
+
+    privileged: bool | None = None
+    runAsUser: int | None = None
+    capabilities: Capabilities | None = None
+
+
 class Container(msgspec.Struct, kw_only=True):
     """v1.Container."""
 
@@ -62,6 +76,7 @@ class Container(msgspec.Struct, kw_only=True):
     readinessProbe: dict[str, Any] | None = None
     startupProbe: dict[str, Any] | None = None
     lifecycle: dict[str, Any] | None = None
+    securityContext: SecurityContext | None = None
     terminationMessagePath: str = "/dev/termination-log"
 
 
@@ -77,6 +92,10 @@ class PodSpec(msgspec.Struct, kw_only=True):
     terminationGracePeriodSeconds: int | None = None
     activeDeadlineSeconds: int | None = None
     overhead: dict[str, str | int | float] | None = None
+    securityContext: SecurityContext | None = None
+    hostAliases: list[dict[str, Any]] | None = None
+    hostPID: bool = False
+    hostIPC: bool = False
 
 
 class Pod(msgspec.Struct, kw_only=True):

@@ -165,10 +165,8 @@ def test_nonsense_at_the_virtual_kubelets_port_is_answered_and_leaves_it_running
         "%{http_code}",
     ]
     url = f"https://{address}:10250"
-    assert bed.docker.exec("interlink-cluster", [*curl, "--header", "a:" + "x" * 100_000, f"{url}/healthz"]) in (
-        "400",
-        "431",
-    )
+    no_length = ["--header", "Content-Length: many", f"{url}/healthz"]
+    assert bed.docker.exec("interlink-cluster", [*curl, *no_length]) == "400"
     for path, status in {"/no/such/thing": "401", "/containerLogs/a/b/c?tailLines=x": "401", "/healthz": "200"}.items():
         assert bed.docker.exec("interlink-cluster", [*curl, url + path]) == status
 

@@ -67,7 +67,7 @@ class SlurmBackend:
         recover(self._table, self._folders)
         self._site = Site(self._driver)
         self._reconciler = Reconciler(self._table, self._folders, self._driver, self._site)
-        self._lifecycle = Lifecycle(self._table, self._driver, self._site, self._wake)
+        self._lifecycle = Lifecycle(self._table, self._folders, self._driver, self._site, self._wake)
         self._submitter = Submitter(
             job_settings(config, str(runner), self._folders), self._folders, self._table, self._driver, self._site
         )

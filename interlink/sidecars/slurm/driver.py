@@ -1,4 +1,4 @@
-"""The one interface to Slurm, its request types and its two errors; no I/O.
+"""The one interface to Slurm, its request types and its errors; no I/O.
 
 Implemented by ``drivers.pyslurm_process`` and by ``fake``, and held to one contract by
 tests/unit/sidecars/slurm/driver_contract.py. Called by ``submit`` (one RPC per pod, which cannot be had for less) and
@@ -25,6 +25,10 @@ class SlurmUnavailable(Exception):
 
     What was asked may have been done all the same: a submit is looked up by its comment before it is repeated.
     """
+
+
+class SlurmTimedOut(SlurmUnavailable):
+    """The question went out and no answer came: Slurm may still be at it, and do what was asked a good while later."""
 
 
 class JobRequest(msgspec.Struct, kw_only=True, frozen=True):
@@ -66,7 +70,10 @@ class SlurmDriver(Protocol):
         """Return every job of our own user that slurmctld remembers, by job id: one RPC."""
 
     def history(self, job_ids: Iterable[int]) -> dict[int, JobFacts]:
-        """Return what accounting knows of the jobs that slurmctld has forgotten; empty on a site without it."""
+        """Return what accounting knows of the jobs that slurmctld has forgotten; empty on a site without it.
+
+        While accounting is configured and does not answer, this raises: silence is not "nothing known".
+        """
 
     def signal(self, job_id: int, name: str) -> bool:
         """Send the signal (``TERM``, ``KILL``) to the job's batch step; False where there is none to send it to yet.

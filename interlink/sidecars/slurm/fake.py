@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from interlink.core.job_facts import JobFacts
 from interlink.core.job_states import JobPhase
-from interlink.sidecars.slurm.driver import Capacity, JobRequest, SlurmRefused, SlurmUnavailable
+from interlink.sidecars.slurm.driver import Capacity, JobRequest, SlurmRefused, SlurmTimedOut, SlurmUnavailable
 
 
 class FakeSlurm:
@@ -28,6 +28,8 @@ class FakeSlurm:
         self.requests: dict[int, JobRequest] = {}
         self.signals: list[tuple[int, str]] = []
         self.calls: list[str] = []
+        #: What accounting knows, and its words while it is away.
+        self.accounting_away = ""
         self.accounting: dict[int, JobFacts] = {}
         self._jobs: dict[int, JobFacts] = {}
         self._ids = itertools.count(1)
@@ -56,7 +58,7 @@ class FakeSlurm:
                 time_limit_minutes=request.time_limit_minutes,
             )
         if self.lose_reply:
-            raise SlurmUnavailable("no answer within 15 s")
+            raise SlurmTimedOut("no answer within 15 s")
         return job_id
 
     def jobs(self) -> dict[int, JobFacts]:
@@ -68,6 +70,8 @@ class FakeSlurm:
     def history(self, job_ids: Iterable[int]) -> dict[int, JobFacts]:
         """Return what a test put into ``accounting``."""
         self._call("history")
+        if self.accounting_away:
+            raise SlurmUnavailable(self.accounting_away)
         return {job_id: self.accounting[job_id] for job_id in job_ids if job_id in self.accounting}
 
     def signal(self, job_id: int, name: str) -> bool:

@@ -4,6 +4,7 @@ Called by all of ``slurm``. Invariant: no path is built from a UID or a containe
 lies at a final name is whole (write, fsync, rename).
 """
 
+import errno
 import hashlib
 import os
 import re
@@ -18,9 +19,13 @@ from interlink.core.plan import BATCH_LOG, LOGS_FOLDER, PLAN_FILE
 
 POD_FILE = "pod.json"
 CLAIM_FILE = "claim"
+#: The seconds that a deleted pod has to end: the runner reads them on SIGTERM.
+GRACE_FILE = "grace"
 _UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _MAX_READ = 1024**2
+#: What opening says of a name that is not there, or is no regular file. Everything else is the file system's trouble.
+_NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV}
 
 
 class JobFolders:
@@ -75,13 +80,20 @@ class JobFolders:
         write_whole(folder / PLAN_FILE, plan, 0o600)
 
     def read(self, uid: str, name: str) -> bytes | None:
-        """Return one of the job's small files, None where it is not there or is none."""
+        """Return one of the job's small files, None where it is not there or is none. Raises OSError."""
         return read_small(self.job(uid) / name)
 
     def claimed_by(self, uid: str) -> int | None:
-        """Return the id of the job that runs, or ran, the pod: it wrote it down before it started anything."""
+        """Return the id of the job that runs, or ran, the pod: it wrote it down before it started anything.
+
+        Raises OSError.
+        """
         text = (self.read(uid, CLAIM_FILE) or b"").split(b"\n", 1)[0].strip()
         return int(text) if text.isdigit() else None
+
+    def write_grace(self, uid: str, seconds: int) -> None:
+        """Tell the pod's runner how long it has, before it is asked to end. Raises OSError."""
+        write_whole(self.job(uid) / GRACE_FILE, f"{seconds}\n".encode(), 0o600, sync=False)
 
     def uids(self) -> Iterator[str]:
         """Yield the UID of every job folder."""
@@ -126,11 +138,16 @@ def write_whole(path: Path, data: bytes, mode: int, *, sync: bool = True) -> Non
 
 
 def open_regular(path: Path) -> BinaryIO | None:
-    """Open a regular file to read; None where it is missing, a link or anything else (a FIFO would hang us)."""
+    """Open a regular file to read; None where it is missing, a link or anything else (a FIFO would hang us).
+
+    Raises OSError where the file system, or our own limits, are in the way.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            return None
+        raise
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         return None
@@ -138,13 +155,10 @@ def open_regular(path: Path) -> BinaryIO | None:
 
 
 def read_small(path: Path, limit: int = _MAX_READ) -> bytes | None:
-    """Return a regular file's bytes; None where it is none or larger than the limit."""
+    """Return a regular file's bytes; None where it is none or larger than the limit. Raises OSError."""
     file = open_regular(path)
     if file is None:
         return None
     with file:
-        try:
-            data = file.read(limit + 1)
-        except OSError:
-            return None
+        data = file.read(limit + 1)
     return data if len(data) <= limit else None

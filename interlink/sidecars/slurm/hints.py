@@ -8,6 +8,7 @@ HINTS = (
     ("node configuration is not available", "no node has that much: lower the pod's cpu or memory requests and limits"),
     ("Memory required by task is not available", "no node has that much memory: lower the pod's memory limits"),
     ("More processors requested than permitted", "lower the pod's cpu requests and limits"),
+    ("cannot be described to Slurm", "lower the pod's cpu and memory requests and limits"),
     ("CPU count", "lower the pod's cpu requests and limits"),
     ("time limit", "lower activeDeadlineSeconds to the partition's limit"),
     ("Invalid account", "the site's administrator has to set SlurmAccount to an account that the service's user has"),

@@ -6,12 +6,14 @@ until Slurm says that the job is over.
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable
 
 from interlink.core.status import PodFacts
 from interlink.sidecars.backend import Unavailable
 from interlink.sidecars.slurm.driver import SlurmDriver, SlurmRefused, SlurmUnavailable
+from interlink.sidecars.slurm.folders import JobFolders
 from interlink.sidecars.slurm.pods import LivePod, PodTable
 from interlink.sidecars.slurm.site import Site
 from interlink.sidecars.slurm.store import StoreError
@@ -19,8 +21,8 @@ from interlink.wire.pod import Pod
 
 log = logging.getLogger(__name__)
 DEFAULT_GRACE_SECONDS = 30
-#: Beyond the grace period, for the runner to write its last report before the job is ended from outside.
-_MARGIN_SECONDS = 5.0
+#: Beyond the grace period, for the runner's own kill and last report before the job is ended from outside.
+MARGIN_SECONDS = 10.0
 _KILL_AGAIN_SECONDS, _REFUSED_AGAIN_SECONDS = 10.0, 30.0
 #: Signals are one RPC a pod: this much of a tick goes to them.
 _BUDGET_SECONDS = 1.0
@@ -29,8 +31,11 @@ _BUDGET_SECONDS = 1.0
 class Lifecycle:
     """Ends pods."""
 
-    def __init__(self, table: PodTable, driver: SlurmDriver, site: Site, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, table: PodTable, folders: JobFolders, driver: SlurmDriver, site: Site, wake: Callable[[], None]
+    ) -> None:
         self._table = table
+        self._folders = folders
         self._driver = driver
         self._site = site
         self._wake = wake
@@ -39,7 +44,7 @@ class Lifecycle:
         """Note that the pod shall end; a later call with a shorter grace period shortens it. Raises Unavailable."""
         grace = _grace(pod)
         try:
-            self._table.delete(PodFacts.of(pod), time.time() + grace + (_MARGIN_SECONDS if grace else 0))
+            self._table.delete(PodFacts.of(pod), time.time() + grace + (MARGIN_SECONDS if grace else 0))
         except StoreError as error:
             raise Unavailable(f"the sidecar cannot write its state: {error}") from error
         self._wake()
@@ -72,10 +77,20 @@ class Lifecycle:
             self._driver.signal(job_id, "KILL")
             self._driver.cancel(job_id)
             pod.next_try = time.monotonic() + _KILL_AGAIN_SECONDS
-        elif not pod.term_sent:
+        elif pod.term_sent_for != (kill_at := pod.kill_at):
+            self._tell_grace(pod.uid, kill_at)
             if not self._driver.signal(job_id, "TERM"):
                 self._driver.cancel(job_id)
-            pod.term_sent = True
+            pod.term_sent_for = kill_at
+
+    def _tell_grace(self, uid: str, kill_at: float | None) -> None:
+        """Write down what is left of the grace period, so that the runner's own kill comes before ours."""
+        if kill_at is None:
+            return
+        try:
+            self._folders.write_grace(uid, max(0, math.ceil(kill_at - MARGIN_SECONDS - time.time())))
+        except OSError as error:
+            log.warning("pod %s is ended with the grace period of its spec: %s", uid, error)
 
 
 def _grace(pod: Pod) -> int:
@@ -93,4 +108,4 @@ def _overdue(pod: LivePod) -> bool:
 def _is_due(pod: LivePod, now: float) -> bool:
     if pod.job_id is None or pod.job_over or now < pod.next_try:
         return False
-    return _overdue(pod) or not pod.term_sent
+    return _overdue(pod) or pod.term_sent_for != pod.kill_at

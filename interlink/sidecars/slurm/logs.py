@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
-from interlink.sidecars.backend import NotFound, NotStarted
+from interlink.sidecars.backend import NotFound, NotStarted, Unavailable
 from interlink.sidecars.crilog import LogFormatter, LogQuery, tail_offset
 from interlink.sidecars.slurm.folders import JobFolders, open_regular
 from interlink.sidecars.slurm.pods import PodTable
@@ -27,13 +27,17 @@ class Logs:
         self._folders = folders
 
     def read(self, request: LogRequest) -> Iterator[bytes]:
-        """Return the log's chunks. Raises NotFound, NotStarted, ValueError before the first one."""
+        """Return the log's chunks. Raises NotFound, NotStarted, Unavailable, ValueError before the first one."""
         status = self._table.status(request.PodUID)
         container = _container(status, request.ContainerName)
         if status is None or container is None:
             raise NotFound(f'container "{request.ContainerName}" of pod "{request.PodName}" is not known here')
         query = LogQuery.of(request.Opts, datetime.now(UTC))
-        file = open_regular(self._folders.log(request.PodUID, request.ContainerName, previous=request.Opts.Previous))
+        path = self._folders.log(request.PodUID, request.ContainerName, previous=request.Opts.Previous)
+        try:
+            file = open_regular(path)
+        except OSError as error:
+            raise Unavailable(f"the log cannot be read now: {error}") from error
         if file is None:
             if request.Opts.Previous:
                 raise NotFound(

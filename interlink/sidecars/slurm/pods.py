@@ -33,6 +33,8 @@ class LivePod:
     recorded_at: float = 0.0
     #: Since when a job may or may not have been submitted for the pod.
     doubt_since: float | None = None
+    #: Whether that submit went out and was never answered: Slurm may be at it for longer.
+    unanswered: bool = False
     job: JobFacts | None = None
     report: Report | None = None
     status: PodStatus | None = None
@@ -42,7 +44,8 @@ class LivePod:
     #: When Slurm was first seen to have ended the job, while the runner's last report is awaited.
     ended_seen: float | None = None
     settled: bool = True
-    term_sent: bool = False
+    #: The kill time that the runner was told of with TERM; a sooner one is told again.
+    term_sent_for: float | None = None
     next_try: float = 0.0
     #: Held by the one create that submits.
     submitting: threading.Lock = field(default_factory=threading.Lock)
@@ -125,7 +128,7 @@ class PodTable:
         """Note the pod's job, on disk and for everyone. Raises StoreError."""
         with self.lock:
             pod.job_id, pod.recorded_at, pod.doubt_since = job_id, time.monotonic(), None
-            pod.job, pod.missing, pod.gone, pod.term_sent = None, 0, False, False
+            pod.job, pod.missing, pod.gone, pod.term_sent_for = None, 0, False, None
             self.store.record_job(pod.uid, job_id)
             self.refresh([pod])
 

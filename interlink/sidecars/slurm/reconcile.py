@@ -7,6 +7,7 @@ its folder and accounting were asked; of two jobs with one UID one is cancelled.
 
 import logging
 import time
+from collections.abc import Iterable
 
 from interlink.core.job_facts import JobFacts
 from interlink.core.job_states import JobPhase
@@ -20,6 +21,8 @@ from interlink.sidecars.slurm.spool import is_newer
 log = logging.getLogger(__name__)
 #: Answers in a row without the job before accounting is asked, and before the job is believed lost.
 ASK_HISTORY_AFTER, LOST_AFTER = 3, 5
+#: How long accounting is left in peace after it did not answer; nothing is believed lost meanwhile.
+HISTORY_AGAIN_SECONDS = 10.0
 #: How long the runner's last report may take through a network file system once Slurm says that the job is over.
 REPORT_SECONDS = 5.0
 
@@ -40,6 +43,9 @@ class Reconciler:
         self._driver = driver
         self._site = site
         self._report_seconds = report_seconds
+        #: Whether accounting did not answer last time, and when it is asked again.
+        self._history_away = False
+        self._ask_history_at = 0.0
         #: Jobs that were seen and left alone, so that each is logged once.
         self._left_alone: set[int] = set()
 
@@ -69,12 +75,16 @@ class Reconciler:
         if pod.doubt_since is None or pod.submitting.locked():
             return
         jobs = [job for job in snapshot.by_uid.get(pod.uid, ()) if not _was_refused(job)]
-        claim = self._folders.claimed_by(pod.uid)
+        try:
+            claim = self._folders.claimed_by(pod.uid)
+        except OSError as error:
+            log.warning("whether pod %s was submitted before is not known yet: %s", pod.uid, error)
+            return
         if jobs or claim is not None:
             job_id = _winner(jobs, claim, None)
             log.warning("pod %s was submitted before: it is Slurm job %d", pod.uid, job_id)
             self._table.record(pod, job_id)
-        elif self._site.is_final(snapshot, pod.doubt_since):
+        elif self._site.is_final(snapshot, pod.doubt_since, unanswered=pod.unanswered):
             log.info("pod %s was not submitted before", pod.uid)
             pod.doubt_since = None
             if pod.deleted_at is not None:
@@ -95,7 +105,11 @@ class Reconciler:
 
     def _choose(self, pod: LivePod, living: list[JobFacts]) -> None:
         """Keep one of several jobs with the pod's UID: the one that claimed the pod's folder, else the recorded one."""
-        keep = _winner(living, self._folders.claimed_by(pod.uid), pod.job_id)
+        try:
+            keep = _winner(living, self._folders.claimed_by(pod.uid), pod.job_id)
+        except OSError as error:
+            log.warning("which of the jobs of pod %s stays is not known yet: %s", pod.uid, error)
+            return
         if keep != pod.job_id:
             log.warning("pod %s is run by Slurm job %d, not by %s", pod.uid, keep, pod.job_id)
             self._table.record(pod, keep)
@@ -145,16 +159,29 @@ class Reconciler:
             for pod in missing
             if pod.missing >= ASK_HISTORY_AFTER and not (pod.report and pod.report.finished) and pod.job_id is not None
         }
-        if ask:
-            try:
-                for job_id, job in self._driver.history(ask).items():
-                    if job_id in ask and job.phase is JobPhase.ENDED and job.uid in ("", ask[job_id].uid):
-                        ask[job_id].job, ask[job_id].missing = job, 0
-            except (SlurmRefused, SlurmUnavailable) as error:
-                log.warning("accounting cannot be asked for %d jobs: %s", len(ask), error)
+        history = self._history(ask) if ask else {}
+        for job_id, job in (history or {}).items():
+            if job_id in ask and job.phase is JobPhase.ENDED and job.uid in ("", ask[job_id].uid):
+                ask[job_id].job, ask[job_id].missing = job, 0
         for pod in missing:
-            if pod.missing and (pod.missing >= LOST_AFTER or (pod.report is not None and pod.report.finished)):
+            lost = pod.missing >= LOST_AFTER and history is not None
+            if pod.missing and (lost or (pod.report is not None and pod.report.finished)):
                 pod.gone = True
+
+    def _history(self, job_ids: Iterable[int]) -> dict[int, JobFacts] | None:
+        """Ask accounting; None while it does not answer, which is logged once."""
+        now = time.monotonic()
+        if now < self._ask_history_at:
+            return None
+        try:
+            history = self._driver.history(job_ids)
+        except (SlurmRefused, SlurmUnavailable) as error:
+            if not self._history_away:
+                log.warning("accounting cannot be asked; jobs that Slurm has forgotten wait for its word: %s", error)
+            self._history_away, self._ask_history_at = True, now + HISTORY_AGAIN_SECONDS
+            return None
+        self._history_away = False
+        return history
 
 
 def _track(pod: LivePod, snapshot: Snapshot) -> bool:

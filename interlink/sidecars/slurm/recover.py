@@ -41,8 +41,9 @@ def adopt_folder(table: PodTable, folders: JobFolders, uid: str) -> LivePod | No
     """Take a pod in by its job folder alone; None where the folder does not say whose it is."""
     try:
         pod_file = msgspec.json.decode(folders.read(uid, POD_FILE) or b"", type=PodFile)
-    except msgspec.MsgspecError:
-        log.warning("%s has no usable %s: left alone", folders.job(uid), POD_FILE)
+        claim = folders.claimed_by(uid)
+    except (msgspec.MsgspecError, OSError) as error:
+        log.warning("%s has no usable %s (%s): left alone", folders.job(uid), POD_FILE, error)
         return None
     if pod_file.facts.uid != uid:
         log.warning("%s holds the %s of another pod: left alone", folders.job(uid), POD_FILE)
@@ -50,7 +51,6 @@ def adopt_folder(table: PodTable, folders: JobFolders, uid: str) -> LivePod | No
     table.store.intend(pod_file.facts, pod_file.created_at)
     pod = table.adopt(Row(facts=pod_file.facts, created_at=pod_file.created_at))
     pod.report = read_report(folders, uid)
-    claim = folders.claimed_by(uid)
     if claim is not None:
         table.record(pod, claim)
         pod.recorded_at = time.monotonic()
@@ -59,12 +59,12 @@ def adopt_folder(table: PodTable, folders: JobFolders, uid: str) -> LivePod | No
 
 def read_report(folders: JobFolders, uid: str) -> Report | None:
     """Return the runner's newest report as its job folder has it."""
-    data = folders.read(uid, REPORT_FILE)
-    if data is None:
-        return None
     try:
+        data = folders.read(uid, REPORT_FILE)
+        if data is None:
+            return None
         report = msgspec.json.decode(data, type=Report)
-    except msgspec.MsgspecError as error:
-        log.warning("%s/%s is malformed: %s", folders.job(uid), REPORT_FILE, error)
+    except (msgspec.MsgspecError, OSError) as error:
+        log.warning("%s/%s cannot be used: %s", folders.job(uid), REPORT_FILE, error)
         return None
     return report if report.uid == uid else None

@@ -13,8 +13,9 @@ from interlink.core.job_facts import JobFacts
 from interlink.sidecars.slurm.driver import SlurmDriver, SlurmRefused, SlurmUnavailable
 
 log = logging.getLogger(__name__)
-#: A request that was on its way when its sender died or gave up may still be carried out this much later.
-SETTLE_SECONDS = 2.0
+#: A request that was on its way when its sender died may still be carried out this much later; and one that went out
+#: and was never answered, by a controller that was stopped or is swamped, this much later.
+SETTLE_SECONDS, UNANSWERED_SECONDS = 2.0, 60.0
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,15 @@ class Snapshot:
 class Site:
     """The one poller's view of Slurm. Read from any thread."""
 
-    def __init__(self, driver: SlurmDriver, settle_seconds: float = SETTLE_SECONDS) -> None:
+    def __init__(
+        self,
+        driver: SlurmDriver,
+        settle_seconds: float = SETTLE_SECONDS,
+        unanswered_seconds: float = UNANSWERED_SECONDS,
+    ) -> None:
         self._driver = driver
         self._settle = settle_seconds
+        self._unanswered = unanswered_seconds
         #: Since when Slurm has answered every poll.
         self._answering_since: float | None = None
         #: Slurm's words, or ours about its silence, while it does not answer.
@@ -57,11 +64,12 @@ class Site:
         self.outage = ""
         return Snapshot(started, jobs)
 
-    def is_final(self, snapshot: Snapshot, doubt_since: float) -> bool:
+    def is_final(self, snapshot: Snapshot, doubt_since: float, *, unanswered: bool) -> bool:
         """Whether a job that the snapshot does not show cannot come any more of a submit that ended at that time."""
         if self._answering_since is None:
             return False
-        return snapshot.started >= max(doubt_since, self._answering_since) + self._settle
+        settle = self._unanswered if unanswered else self._settle
+        return snapshot.started >= max(doubt_since, self._answering_since) + settle
 
     def _note_outage(self, words: str) -> None:
         self._answering_since = None

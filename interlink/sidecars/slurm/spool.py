@@ -28,20 +28,27 @@ class Spool:
         self._folders = folders
         self._table = table
         self._unreadable = False
+        self._waiting = False
         self._decoder = msgspec.json.Decoder(Report)
 
     def tick(self) -> int:
         """Take in what lies there, and return how many reports that were."""
         taken: list[Path] = []
         changed: dict[str, LivePod] = {}
+        failed: OSError | None = None
         for name in self._names():
             path = self._folders.spool / name
             match = _NAME.fullmatch(name)
-            report = self._read(path) if match else None
+            try:
+                report = self._read(path) if match else None
+            except OSError as error:  # the file system's trouble, or ours: the report is good
+                failed = error
+                continue
             if match is None or report is None or report.uid != match["uid"] or report.job_id != match["job"]:
                 self._set_aside(path)
             elif self._apply(report, changed):
                 taken.append(path)
+        self._note_waiting(failed)
         self._table.refresh(changed.values())
         for path in taken:
             path.unlink(missing_ok=True)
@@ -60,7 +67,13 @@ class Spool:
         self._unreadable = False
         return sorted(names)[:_BATCH]
 
+    def _note_waiting(self, error: OSError | None) -> None:
+        if error and not self._waiting:
+            log.warning("a report cannot be read now, and waits: %s", error)
+        self._waiting = error is not None
+
     def _read(self, path: Path) -> Report | None:
+        """Return the report, None for what is none. Raises OSError."""
         data = read_small(path)
         try:
             return None if data is None else self._decoder.decode(data)

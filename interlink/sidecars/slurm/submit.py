@@ -17,7 +17,7 @@ from interlink.core.resources import JobResources, job_resources
 from interlink.core.script import batch_script
 from interlink.core.status import PodFacts
 from interlink.sidecars.backend import Deleted, Refused, Unavailable
-from interlink.sidecars.slurm.driver import JobRequest, SlurmDriver, SlurmRefused, SlurmUnavailable
+from interlink.sidecars.slurm.driver import JobRequest, SlurmDriver, SlurmRefused, SlurmTimedOut, SlurmUnavailable
 from interlink.sidecars.slurm.folders import JobFolders, is_uid
 from interlink.sidecars.slurm.hints import with_hint
 from interlink.sidecars.slurm.pods import LivePod, PodTable
@@ -69,7 +69,7 @@ class Submitter:
         try:
             plan, job = self._prepare(request)
         except UnsupportedPod as error:
-            raise Refused(str(error)) from error
+            raise Refused(str(error), "UnsupportedPod") from error
         if self._site.outage:
             raise Unavailable(f"Slurm does not answer: {self._site.outage}")
         try:
@@ -148,14 +148,14 @@ class Submitter:
 
     def _submit(self, pod: LivePod, job: JobRequest) -> int:
         """Call Slurm; whatever is not a clear yes or no leaves the pod in doubt."""
-        pod.doubt_since = time.monotonic()
+        pod.doubt_since, pod.unanswered = time.monotonic(), False
         try:
             return self._driver.submit(job)
         except SlurmRefused as error:
             self._forget(pod)
-            raise Refused(with_hint(str(error))) from error
+            raise Refused(with_hint(str(error)), "SlurmRefused") from error
         except SlurmUnavailable as error:
-            pod.doubt_since = time.monotonic()
+            pod.doubt_since, pod.unanswered = time.monotonic(), isinstance(error, SlurmTimedOut)
             raise Unavailable(f"Slurm: {error}") from error
 
     def _forget(self, pod: LivePod) -> None:

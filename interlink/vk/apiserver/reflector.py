@@ -1,8 +1,8 @@
 """List, then watch: keeps a handler's picture of some objects true, whatever breaks in between.
 
 Run by ``pods/informer.py``'s owner as one task for ever. Invariant: the handler gets ``replace`` with a complete list
-before anything else, and again after every gap in the watch (HTTP 410, an ERROR event); a list that failed half-way
-is never handed on.
+before anything else, and again after every gap in the watch (HTTP 410, watches that keep failing: a version of the
+future since etcd was restored, an event that cannot be read); a list that failed half-way is never handed on.
 """
 
 import logging
@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+#: So many watches that fail one after another, or end without a word, and the version that they began at is doubted.
+FAILED_WATCHES = 3
 Json = dict[str, Any]
 
 
@@ -59,12 +61,16 @@ class Reflector(Generic[T]):
         #: Called whenever the server was heard; the supervisor's sign of life.
         self.on_life: Callable[[], None] = lambda: None
         self._version = ""
+        self._failed = 0
 
     async def run(self) -> None:
         """List and watch for ever."""
         backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             try:
+                if self._failed >= FAILED_WATCHES:
+                    log.warning("listing %s again: %d watches have failed", self.path, self._failed)
+                    self._version = ""
                 if not self._version:
                     await self._list()
                 began = time.monotonic()
@@ -90,8 +96,11 @@ class Reflector(Generic[T]):
             version = page_version
         self.handler.replace(items)
         self._version = version
+        self._failed = 0
 
     async def _watch(self) -> None:
+        self._failed += 1  # until it has ended well
+        heard = False
         seconds = random.randint(300, 600)  # noqa: S311 - only spreads reconnections
         params = {
             **self.params,
@@ -103,6 +112,9 @@ class Reflector(Generic[T]):
         async for line in self.api.stream(self.path, params, silence=seconds + 15):
             self._take(line)
             self.on_life()
+            heard = True
+        if heard:
+            self._failed = 0
 
     def _take(self, line: bytes) -> None:
         try:

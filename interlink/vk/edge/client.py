@@ -5,6 +5,7 @@ Every call but logs has a deadline; every call is idempotent, so that AwayError 
 """
 
 import itertools
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -20,6 +21,10 @@ Json = dict[str, Any]
 T = TypeVar("T")
 _LONGEST = 2000
 _FOREIGN = (aiohttp.ClientError, TimeoutError, OSError)
+#: Answers to a create that the same request will always get: malformed, too large, refused by the site.
+_REFUSALS = (400, 413, 422)
+#: A refusal's title that is a reason as Kubernetes writes them.
+_REASON = re.compile(r"[A-Z][A-Za-z0-9]{2,60}")
 #: What the InterLink-Http-Session header calls each path.
 _OPERATIONS = {
     "/create": "CreatePod",
@@ -51,8 +56,8 @@ class EdgeClient:
         """Start the pod, once for all calls with its UID. Raises RefusedError, DeletedError or AwayError."""
         body = msgspec.json.encode(request)
         status, content = await self._call("POST", "/create", body, timeout=60)
-        if status == 422:
-            raise RefusedError(words(content))
+        if status in _REFUSALS:
+            raise RefusedError(words(content), _reason(content))
         if status == 409:
             raise DeletedError(words(content))
         return self._decode("/create", status, content, CreateReply)
@@ -164,14 +169,24 @@ class EdgeClient:
 def words(content: bytes) -> str:
     """Return what an error body says: the description, else the title, else the text itself."""
     text = content[:_LONGEST].decode("utf-8", "replace").strip()
+    document = _document(content)
+    said = document.get("description") or document.get("title") or document.get("message")
+    return str(said)[:_LONGEST] if said else text or "no words"
+
+
+def _reason(content: bytes) -> str:
+    """Return the reason that an error body's title is, "Refused" where it is none."""
+    title = _document(content).get("title")
+    return title if isinstance(title, str) and _REASON.fullmatch(title) else "Refused"
+
+
+def _document(content: bytes) -> Json:
+    """Return an error body's JSON object, an empty one where it is none."""
     try:
         document = msgspec.json.decode(content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return text or "no words"
-    if isinstance(document, dict):
-        said = document.get("description") or document.get("title") or document.get("message")
-        return str(said)[:_LONGEST] if said else text
-    return text
+        return {}
+    return document if isinstance(document, dict) else {}
 
 
 def _plain(error: BaseException) -> str:

@@ -6,7 +6,11 @@ class EdgeError(Exception):
 
 
 class RefusedError(EdgeError):
-    """The site refuses the pod for good: the pod fails with these words."""
+    """InterLink or the site refuses the pod for good: the pod fails with this reason and these words."""
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class DeletedError(EdgeError):

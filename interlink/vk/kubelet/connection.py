@@ -17,6 +17,7 @@ import h11
 
 log = logging.getLogger(__name__)
 
+#: How long to wait for the next request, until all of it is there.
 IDLE_SECONDS = 120.0
 LARGEST_BODY = 1 << 20
 CHUNK = 65536
@@ -44,8 +45,9 @@ class Request:
 class Reply:
     """The answer to one request: whole by ``text``, or begun by ``start`` and streamed by ``write``."""
 
-    def __init__(self, connection: "Connection") -> None:
+    def __init__(self, connection: "Connection", *, bodiless: bool) -> None:
         self._connection = connection
+        self._bodiless = bodiless
         self.started = False
 
     async def text(self, status: int, body: str | bytes, content_type: str = "text/plain; charset=utf-8") -> None:
@@ -63,7 +65,7 @@ class Reply:
 
     async def write(self, content: bytes) -> None:
         """Send a piece of the body at once; waits while the client does not read."""
-        if content:
+        if content and not self._bodiless:
             await self._connection.send(h11.Data(data=content))
 
 
@@ -82,7 +84,7 @@ class Connection:
     async def serve(self) -> None:
         """Serve requests until the client goes or breaks the protocol."""
         try:
-            while (request := await self._next_request()) is not None:
+            while (request := await asyncio.wait_for(self._next_request(), IDLE_SECONDS)) is not None:
                 if not await self._answer(request):
                     return
                 if self.protocol.our_state is h11.MUST_CLOSE:
@@ -108,7 +110,7 @@ class Connection:
         while True:
             event = self.protocol.next_event()
             if event is h11.NEED_DATA:
-                self.protocol.receive_data(await asyncio.wait_for(self.reader.read(CHUNK), IDLE_SECONDS))
+                self.protocol.receive_data(await self.reader.read(CHUNK))
             elif isinstance(event, h11.Request):
                 head = event
             elif isinstance(event, h11.Data):
@@ -145,7 +147,7 @@ class Connection:
         return not gone and not work.cancelled() and work.exception() is None and work.result()
 
     async def _handle(self, request: Request) -> bool:
-        reply = Reply(self)
+        reply = Reply(self, bodiless=request.method == "HEAD")
         try:
             await self.handler(request, reply)
         except (ConnectionError, ssl.SSLError):
@@ -159,9 +161,12 @@ class Connection:
         return True
 
     async def _until_gone(self) -> None:
+        """Keep what the client sends ahead; return once it is gone, or sends more than any request is."""
+        kept = 0
         try:
-            while data := await self.reader.read(CHUNK):
+            while kept <= LARGEST_BODY and (data := await self.reader.read(CHUNK)):
                 self.protocol.receive_data(data)
+                kept += len(data)
         except (ConnectionError, ssl.SSLError):
             return
 

@@ -17,7 +17,11 @@ Json = dict[str, Any]
 
 
 class OptionError(Exception):
-    """A query parameter is wrong (422)."""
+    """A query parameter is wrong: ``status`` is kubelet's 400 for what cannot be read, 422 for what must not be."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class Logs:
@@ -39,7 +43,7 @@ class Logs:
         try:
             options, limit = log_options(request)
         except OptionError as error:
-            await reply.text(422, f"{error}\n")
+            await reply.text(error.status, f"{error}\n")
             return
         if limit == 0 or is_empty(options, request):
             await reply.text(200, "")
@@ -84,9 +88,9 @@ def log_options(request: Request) -> tuple[LogOptions, int | None]:
     seconds = _number(request, "sinceSeconds", 1)
     since = request.first("sinceTime")
     if seconds and since:
-        raise OptionError("at most one of sinceTime or sinceSeconds may be specified")
+        raise OptionError("at most one of sinceTime or sinceSeconds may be specified", 422)
     if since and parse_time(since) is None:
-        raise OptionError(f"sinceTime: {since!r} is no RFC 3339 time")
+        raise OptionError(f"sinceTime: {since!r} is no RFC 3339 time", 400)
     options = LogOptions(
         Tail=tail or 0,
         Timestamps=_flag(request, "timestamps"),
@@ -114,10 +118,10 @@ def _number(request: Request, name: str, least: int) -> int | None:
     text = request.first(name)
     if not text:
         return None
-    if not text.isascii() or not text.lstrip("-").isdigit() or len(text) > 18:
-        raise OptionError(f"{name}: {text[:40]!r} is no number")
+    if not text.isascii() or not text.removeprefix("-").isdigit() or len(text) > 18:
+        raise OptionError(f"{name}: {text[:40]!r} is no number", 400)
     if int(text) < least:
-        raise OptionError(f"{name}: must be at least {least}")
+        raise OptionError(f"{name}: must be at least {least}", 422)
     return int(text)
 
 

@@ -17,6 +17,7 @@ from interlink.vk.kubelet.connection import Connection, Handler
 log = logging.getLogger(__name__)
 
 CLIENT_CA = "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication"
+HANDSHAKE_SECONDS = 15.0
 REFRESH_SECONDS = 300.0
 RENEW_SECONDS = certificate.VALID_DAYS * 86400 / 2
 
@@ -39,7 +40,7 @@ class KubeletServer:
     async def start(self) -> None:
         """Listen; port 0 takes a free one, which ``port`` then says. Raises OSError where the port is taken."""
         self._server = await asyncio.start_server(
-            self._accept, None, self.port, ssl=self.context, ssl_handshake_timeout=15
+            self._accept, None, self.port, ssl=self.context, ssl_handshake_timeout=HANDSHAKE_SECONDS
         )
         ports = {listening.family: listening.getsockname()[1] for listening in self._server.sockets}
         self.port = ports.get(socket.AF_INET) or next(iter(ports.values()))

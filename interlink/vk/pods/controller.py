@@ -83,6 +83,7 @@ class PodController:
         elif step is Step.CREATE:
             await self._create(record, memory)
         elif step is Step.REPORT and view.status:
+            memory.lost_since = None
             await self._report(record, view.status)
         elif step is Step.CANCEL:
             again = await ending.cancel(self.context, record, memory)
@@ -124,7 +125,7 @@ class PodController:
         try:
             reply = await context.edge.create(request)
         except RefusedError as error:
-            await self._reject(record, pod, "SlurmRefused", str(error))
+            await self._reject(record, pod, error.reason, str(error))
         except DeletedError as error:
             await self._reject(record, pod, "Deleted", f"the edge has deleted this pod: {error}")
         else:

@@ -5,6 +5,7 @@ deleted, is over, or was seen to be missing by a fresh look at the API; an objec
 """
 
 import logging
+import re
 import time
 from typing import Any
 
@@ -27,6 +28,8 @@ LOST_SECONDS = 60.0
 DELETE_SECONDS = 60.0
 #: How long to wait for a watch that is behind a fresh look.
 LAG_SECONDS = 5.0
+#: What may stand in a path for a name: anything else would make the API's 404 say nothing of the pod.
+_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?")
 
 
 async def cancel(context: Context, record: PodRecord, memory: Memory) -> float:
@@ -81,12 +84,16 @@ async def end_orphan(context: Context, uid: str, memory: Memory, status: PodStat
         namespace, name = status.namespace, status.name
     else:
         return None
+    if not _NAME.fullmatch(namespace) or not _NAME.fullmatch(name):
+        log.error("pod %s: the edge knows no name of it (%r/%r), so its job is left alone", uid, namespace, name)
+        return None
     try:
         found = await context.api.get(pod_path(namespace, name))
         if found["metadata"]["uid"] == uid:
             return LAG_SECONDS
-    except NotFoundError:
-        pass
+    except NotFoundError as error:
+        if error.reason != "NotFound":
+            raise  # a proxy's word, not the API's
     log.info("pod %s/%s (%s): is gone from the API; telling the edge", namespace, name, uid)
     pod = gone.load() if gone else _minimal_pod(namespace, name, uid, context.book.node_name)
     await context.edge.delete(mark(pod, context.book.cluster))

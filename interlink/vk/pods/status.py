@@ -30,6 +30,9 @@ def reported_status(pod: Json, status: PodStatus, now: str) -> Json:
     phase = pod_phase(spec, _by_name(init, main), terminal=status.ended)
     if phase in TERMINAL and not status.ended:
         phase = "Pending" if old.get("phase") == "Pending" else "Running"
+    if status.ended and status.reason and not (pod.get("metadata") or {}).get("deletionTimestamp"):
+        # The edge has a reason only for an end that is not the pod's own: what exits 0 on SIGTERM has not succeeded.
+        phase = "Failed"
     desired = _assemble(pod, phase, init, main, now)
     if status.reason or status.message:
         desired |= {"reason": status.reason, "message": status.message}

@@ -1,7 +1,8 @@
 """All pods of this node by UID, as the apiserver told them; tells a listener which UIDs to look at again.
 
 The reflector's handler. Invariants: keyed by UID, so that a pod of the same name is another pod; a record is never
-replaced by an older one; a pod that is gone stays in ``gone`` until the controller has seen to its job.
+replaced by an older one but by a complete list, which counts whatever its version (a restored etcd begins anew lower);
+a pod that is gone stays in ``gone`` until the controller has seen to its job.
 """
 
 from collections.abc import Callable
@@ -34,13 +35,16 @@ class PodStore:
             self.remove(self.pods[uid])
         self.listed = True
         for record in items:
-            self.upsert(record)
+            self._put(record)
 
     def upsert(self, item: PodRecord) -> None:
         """Take a pod as it is now."""
         known = self.pods.get(item.uid)
         if known and not _newer(item.version, known.version):
             return
+        self._put(item)
+
+    def _put(self, item: PodRecord) -> None:
         self.pods[item.uid] = item
         self.names[item.namespace, item.name] = item.uid
         self.listener(item.uid)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from interlink.core.errors import UnsupportedPod
 from interlink.core.plan import Plan, PlanMount
-from interlink.core.pod_plan import HOST_RUNTIME_ANNOTATION, PlanSettings, build_plan, image_name
+from interlink.core.pod_plan import HOST_RUNTIME_ANNOTATION, PlanSettings, build_plan
 from interlink.wire.pod import Pod
 from tests.unit.core.pods import UID, make_pod, make_request
 
@@ -49,41 +49,6 @@ def test_a_pod_becomes_a_plan_that_survives_its_json() -> None:
     assert (second.command, second.args) == (None, None)
 
 
-@pytest.mark.parametrize(
-    ("image", "policy", "planned"),
-    [
-        ("busybox", "", "Always"),
-        ("busybox:latest", "", "Always"),
-        ("host:5000/busybox", "", "Always"),
-        ("host:5000/busybox:1", "", "IfNotPresent"),
-        ("busybox@sha256:0", "", "IfNotPresent"),
-        ("busybox:latest", "Never", "Never"),
-        ("/images/x.sif", "", "IfNotPresent"),
-    ],
-)
-def test_the_pull_policy_is_kubernetes_default(image: str, policy: str, planned: str) -> None:
-    assert _plan(make_pod({"image": image, "imagePullPolicy": policy})).containers[0].pull_policy == planned
-
-
-@pytest.mark.parametrize(
-    "image",
-    ["", " ", "--bind", "-", "a b", "a\nb", "/", "//", "/data", "/data/jobs", FOLDER, f"{FOLDER}/x.sif", "/x/../data",
-     "/proc/self/root", "/proc", "instance://other", "docker-daemon://x"],
-)  # fmt: skip
-def test_an_image_that_opens_the_site_or_is_an_option_is_refused(image: str) -> None:
-    with pytest.raises(UnsupportedPod):
-        image_name("container", image, "", FOLDER)
-
-
-@given(st.text(max_size=30))
-def test_no_image_name_is_an_option_or_a_relative_file(image: str) -> None:
-    try:
-        name = image_name("container", image, "docker://", FOLDER)
-    except UnsupportedPod:
-        return
-    assert name.startswith(("/", "docker://")) or "://" in name
-
-
 def test_the_host_runtime_needs_the_administrators_leave_and_a_command() -> None:
     host = {HOST_RUNTIME_ANNOTATION: "none"}
     allowed = PlanSettings(allow_host_runtime=True)
@@ -115,11 +80,24 @@ def test_the_host_runtime_needs_the_administrators_leave_and_a_command() -> None
         ({"volumeMounts": [{"name": "v", "mountPath": "/x", "subPath": "../y"}]}, "subPath"),
         ({"volumeMounts": [{"name": "v", "mountPath": "/x", "subPathExpr": "$(POD)"}]}, "has no value"),
         ({"volumeMounts": [{"name": "v", "mountPath": "/x", "mountPropagation": "Bidirectional"}]}, "mountPropagation"),
+        ({"env": [{"name": "BASH_FUNC_ls%%", "value": "() { :; }"}]}, "BASH_FUNC_ls%%.* would reach"),
+        ({"env": [{"name": "APPTAINER.x"}]}, "would reach the site's container runtime"),
+        ({"image": "/data/images/x.sif"}, "the site's own folders"),
     ],
 )
 def test_what_would_not_be_done_as_the_pod_says_is_refused(container: dict[str, Any], words: str) -> None:
     with pytest.raises(UnsupportedPod, match=words):
         _plan(make_pod(container, volumes=[{"name": "v", "emptyDir": {}}]))
+
+
+def test_a_variable_with_dots_is_let_pass_where_it_means_nothing_to_the_runtime() -> None:
+    env = [{"name": "my.var", "value": "1"}, {"name": "LD_PRELOAD", "value": "2"}]
+    assert _plan(make_pod({"env": env})).containers[0].env == [("my.var", "1"), ("LD_PRELOAD", "2")]
+
+
+def test_a_volume_that_no_container_mounts_needs_no_contents() -> None:
+    pod = make_pod({}, volumes=[{"name": "v", "secret": {"secretName": "s"}}])
+    assert _plan(pod).volumes == []
 
 
 def test_what_no_pod_can_have_is_refused() -> None:
@@ -133,3 +111,76 @@ def test_what_no_pod_can_have_is_refused() -> None:
     pod.metadata.uid = "../x"
     with pytest.raises(UnsupportedPod, match="UID"):
         _plan(pod)
+
+
+@given(st.lists(st.text(max_size=20), max_size=4), st.lists(st.text(max_size=20), max_size=4), st.text(max_size=20))
+def test_words_of_the_pod_reach_the_runner_letter_by_letter(command: list[str], args: list[str], folder: str) -> None:
+    pod = make_pod({"command": command, "args": args, "workingDir": folder})
+    if "\0" in "".join([*command, *args, folder]):
+        with pytest.raises(UnsupportedPod, match="NUL byte"):
+            _plan(pod)
+        return
+    (planned,) = msgspec.json.decode(msgspec.json.encode(_plan(pod)), type=Plan).containers
+    assert (planned.command, planned.args, planned.working_dir) == (command or None, args or None, folder)
+
+
+@given(st.text("aB_.-= \0é%(){};\n", max_size=8), st.text(max_size=40))
+def test_a_variable_reaches_the_runner_letter_by_letter_or_is_refused(name: str, value: str) -> None:
+    pod = make_pod({"env": [{"name": name, "value": value}]})
+    if not name or "=" in name or "\0" in name + value:
+        with pytest.raises(UnsupportedPod, match='container "main"'):
+            _plan(pod)
+        return
+    assert _plan(pod).containers[0].env == [(name, value)]
+
+
+@pytest.mark.parametrize("name", ["APPTAINER_BIND x", "LD_PRELOAD\n", "BASH_FUNC_x%%", "SINGULARITY-X", "PYTHON.PATH"])
+def test_a_variable_that_would_reach_the_runtime_and_not_the_container_is_refused(name: str) -> None:
+    with pytest.raises(UnsupportedPod, match="would reach the site's container runtime"):
+        _plan(make_pod({"env": [{"name": name, "value": "x"}]}))
+
+
+def test_the_containers_environments_are_kept_apart() -> None:
+    plan = _plan(make_pod({"env": [{"name": "A", "value": "1"}]}, {"name": "second"}))
+    assert [container.env for container in plan.containers] == [[("A", "1")], []]
+
+
+@given(st.text("a./\0 :,'\"$", max_size=12), st.text("a./\0 :,'\"$", max_size=12))
+def test_a_planned_mount_stays_in_its_volume_and_in_its_container(mount_path: str, sub_path: str) -> None:
+    mount = {"name": "v", "mountPath": mount_path, "subPath": sub_path}
+    try:
+        plan = _plan(make_pod({"volumeMounts": [mount]}, volumes=[{"name": "v", "emptyDir": {}}]))
+    except UnsupportedPod:
+        return
+    ((planned,),) = (container.mounts for container in plan.containers)
+    assert planned.mount_path == mount_path
+    assert planned.mount_path.startswith("/")
+    assert ".." not in planned.mount_path.split("/") + planned.sub_path.split("/")
+    assert not planned.sub_path.startswith("/")
+    assert sub_path.startswith(planned.sub_path)
+
+
+@given(st.text(max_size=70))
+def test_only_a_label_names_a_container(name: str) -> None:
+    try:
+        (planned,) = _plan(make_pod({"name": name})).containers
+    except UnsupportedPod:
+        return
+    assert planned.name == name
+    assert len(name) <= 63
+    assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+    assert name.strip("-") == name
+
+
+@pytest.mark.parametrize(("seconds", "planned"), [(None, 30), (0, 0), (-5, 0), (90, 90)])
+def test_the_grace_period_is_the_pods_own_and_never_negative(seconds: int | None, planned: int) -> None:
+    assert _plan(make_pod(terminationGracePeriodSeconds=seconds)).termination_grace_period_seconds == planned
+
+
+def test_null_lists_of_a_go_peer_are_empty_ones() -> None:
+    pod = make_pod({"command": None, "args": None, "env": None, "volumeMounts": None}, volumes=None)
+    request = make_request(pod, configMaps=None, secrets=None, projectedvolumemaps=None, emptyDirs=None)
+    plan = build_plan(request, folder=FOLDER, spool="/data/spool", settings=SETTINGS)
+    assert (plan.volumes, plan.containers[0].env, plan.containers[0].mounts) == ([], [], [])
+    request.container = None
+    assert build_plan(request, folder=FOLDER, spool="/data/spool", settings=SETTINGS) == plan

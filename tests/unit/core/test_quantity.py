@@ -44,3 +44,27 @@ def test_what_is_no_quantity_is_named_with_what_is_allowed(text: str) -> None:
 def test_any_text_is_a_number_or_an_error(text: str) -> None:
     with contextlib.suppress(QuantityError):
         assert isinstance(parse_quantity(text), Fraction)
+
+
+@given(st.integers(-(10**6), 10**6), st.integers(-(10**6), 10**6))
+def test_milli_amounts_add_up_without_a_rounding_error(one: int, other: int) -> None:
+    assert parse_quantity(f"{one}m") + parse_quantity(f"{other}m") == parse_quantity(f"{one + other}m")
+
+
+@given(st.integers(0, 10**12) | st.floats(1e-9, 1e12))
+def test_a_plain_json_number_is_its_own_value(number: float) -> None:
+    assert parse_quantity(number) == Fraction(str(number))
+
+
+@given(st.from_regex(r"[+-]?[0-9]{1,60}(\.[0-9]{0,60})?([eE][+-]?[0-9]{1,4}|[KMGTPE]i?|[num])?", fullmatch=True))
+def test_no_quantity_makes_a_number_that_is_long_to_reckon_with(text: str) -> None:
+    with contextlib.suppress(QuantityError):
+        number = parse_quantity(text)
+        assert max(number.numerator.bit_length(), number.denominator.bit_length()) < 1000
+
+
+@given(st.text(min_size=1))
+def test_the_refusal_repeats_no_long_text(text: str) -> None:
+    with pytest.raises(QuantityError) as refused:
+        parse_quantity(text * 1000)
+    assert len(str(refused.value)) < 300

@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from interlink.core.errors import UnsupportedPod
 from interlink.core.resources import JobResources, job_resources
@@ -68,3 +70,57 @@ def test_a_resource_that_is_not_mapped_is_refused_by_name() -> None:
 def test_what_makes_no_sense_is_refused(limits: dict[str, str], words: str) -> None:
     with pytest.raises(UnsupportedPod, match=words):
         _job(make_pod(_asks(limits)))
+
+
+def test_requests_are_honoured_where_there_is_no_limit() -> None:
+    pod = make_pod(_asks(None, {"cpu": "3", "memory": "5Gi"}))
+    assert _job(pod) == JobResources(cpus=3, memory_mib=5 * 1024, time_limit_minutes=None)
+
+
+def test_zero_as_a_limit_leaves_the_request_to_count() -> None:
+    assert _job(make_pod(_asks({"cpu": "0"}, {"cpu": "3"}))).cpus == 3
+
+
+def test_memory_is_never_a_token_amount() -> None:
+    assert _job(make_pod()).memory_mib == 1024
+    assert _job(make_pod(_asks({"memory": "1"}))).memory_mib == 1, "what the pod says is what it gets"
+
+
+@given(st.lists(st.integers(1, 64_000), min_size=1, max_size=8))
+def test_the_job_has_the_sum_of_its_containers_and_not_their_maximum(millicores: list[int]) -> None:
+    pod = make_pod(*(_asks({"cpu": f"{amount}m"}, name=f"c{at}") for at, amount in enumerate(millicores)))
+    assert _job(pod).cpus == -(-sum(millicores) // 1000)
+
+
+@given(st.lists(st.tuples(st.integers(1, 64), st.booleans()), max_size=6), st.integers(1, 64))
+def test_init_containers_never_add_to_what_runs_after_them(inits: list[tuple[int, bool]], cpu: int) -> None:
+    specs = [
+        {"name": f"i{at}", "resources": {"limits": {"cpu": amount}}, "restartPolicy": "Always" if stays else None}
+        for at, (amount, stays) in enumerate(inits)
+    ]
+    cpus = _job(make_pod(_asks({"cpu": cpu}), initContainers=specs)).cpus
+    at_once = [
+        sum(amount for amount, stays in inits[:at] if stays) + amount for at, (amount, _) in enumerate(inits)
+    ] + [sum(amount for amount, stays in inits if stays) + cpu]
+    assert cpus == max(at_once)
+
+
+@pytest.mark.parametrize("source", ["limits", "requests"])
+def test_a_gpu_is_refused_wherever_it_is_asked_for(source: str) -> None:
+    gpu = {"resources": {source: {"nvidia.com/gpu": 1}}}
+    with pytest.raises(UnsupportedPod, match=r'"main" asks for nvidia\.com/gpu'):
+        _job(make_pod(gpu))
+    with pytest.raises(UnsupportedPod, match=r'"init" asks for nvidia\.com/gpu'):
+        _job(make_pod(initContainers=[{"name": "init", **gpu}]))
+
+
+def test_an_overhead_can_take_nothing_from_the_containers() -> None:
+    with pytest.raises(UnsupportedPod, match="the pod's overhead is a negative amount of cpu"):
+        _job(make_pod(_asks({"cpu": 9}), overhead={"cpu": "-4"}))
+
+
+@given(st.integers(1, 10**400))
+def test_a_deadline_of_any_size_is_whole_minutes_that_last_as_long(seconds: int) -> None:
+    minutes = _job(make_pod(activeDeadlineSeconds=seconds)).time_limit_minutes
+    assert minutes is not None
+    assert (minutes - 1) * 60 < seconds <= minutes * 60

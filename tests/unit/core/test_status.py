@@ -53,6 +53,8 @@ def _states(status: PodStatus) -> list[dict[str, Any]]:
         ("12", _job("PENDING", reason="Priority"), "SlurmPending", "Pending in Slurm (job 12): jobs of higher"),
         ("12", _job("PENDING", restart_count=1), "SlurmPending", "Requeued in Slurm (job 12)"),
         ("12", _job("CONFIGURING"), "SlurmPending", "its nodes are being started"),
+        ("12", _job("RUNNING", "CONFIGURING", nodes="c1"), "SlurmPending", "its nodes are being started"),
+        ("12", _job("PENDING", "POWER_UP_NODE"), "SlurmPending", "its nodes are being started"),
         ("12", _job("RUNNING", nodes="c1"), "ContainerCreating", "Slurm job 12 has started on c1"),
     ],
 )
@@ -196,3 +198,97 @@ def test_facts_are_what_a_status_repeats_and_survive_their_json() -> None:
     assert facts.containers == [("main", "busybox:1")]
     assert (facts.cluster, facts.node, facts.init_containers) == ("c", "n", [("i", "x")])
     assert msgspec.json.decode(msgspec.json.encode(facts), type=PodFacts) == facts
+
+
+def test_init_containers_are_reported_beside_the_others_in_every_stage() -> None:
+    pod = PodFacts(namespace="ns", name="p", uid=UID, containers=[("b", "x")], init_containers=[("a", "y"), ("c", "z")])
+    waiting = pod_status(pod, job_id="12", job=_job("PENDING"), report=None)
+    running = pod_status(pod, job_id="12", job=_job("RUNNING"), report=_report(ENDED, RUNNING))
+    over = pod_status(pod, job_id="12", job=_job("CANCELLED"), report=_report(ENDED, RUNNING))
+    for status in (waiting, running, over):
+        assert [container["name"] for container in status.initContainers] == ["a", "c"]
+        assert [container["name"] for container in status.containers] == ["b"]
+    assert ["waiting" in container["state"] for container in waiting.initContainers] == [True, True]
+    assert running.initContainers[0]["state"] == over.initContainers[0]["state"] == ENDED
+    assert over.initContainers[1]["state"]["terminated"]["reason"] == "Cancelled"
+
+
+@given(st.sampled_from(sorted(ENDS)) | st.none(), st.integers(0, 255), st.booleans())
+def test_the_exit_code_of_a_container_that_ended_is_kept_whatever_slurm_says(
+    state: str | None, code: int, finished: bool
+) -> None:
+    ended = {"terminated": {**ENDED["terminated"], "exitCode": code}}
+    job = None if state is None else _job(state, exit_code=(code + 1) % 256)
+    status = _merge(job, _report(ended, RUNNING, finished=finished), lost=job is None)
+    assert _states(status)[0]["terminated"]["exitCode"] == code
+    assert _states(status)[0]["terminated"]["finishedAt"] == "2026-01-01T00:00:02Z"
+
+
+@pytest.mark.parametrize("state", sorted(ENDS.keys() - {"COMPLETED", "FAILED"}))
+def test_no_end_by_slurm_passes_for_a_pod_that_succeeded(state: str) -> None:
+    """A killed job may leave a clean last report: the pod says still what became of it."""
+    status = _merge(_job(state), _report(ENDED, ENDED, finished=True))
+    assert (status.ended, status.reason) == (True, ENDS[state].reason)
+    assert status.message.startswith("Slurm job 12 ")
+    killed = _merge(_job(state))
+    assert all(item["terminated"]["exitCode"] in (137, 143) for item in _states(killed))
+    assert all(item["terminated"]["message"] == killed.message for item in _states(killed))
+
+
+def test_a_container_that_is_killed_keeps_its_restarts_and_its_last_end() -> None:
+    report = _report({"waiting": {"reason": "CrashLoopBackOff"}}, RUNNING)
+    report.containers[1]["lastState"] = ENDED
+    (first, _) = _merge(_job("TIMEOUT"), report).containers
+    assert (first["restartCount"], first["lastState"]) == (2, ENDED)
+    assert first["state"]["terminated"]["reason"] == "DeadlineExceeded"
+
+
+def test_a_report_of_another_job_says_nothing_of_this_one() -> None:
+    """After a crash the pod may be found in another job than the one that had reported."""
+    status = _merge(_job("PENDING"), _report(ENDED, ENDED, finished=True), job_id="13")
+    assert all("waiting" in state for state in _states(status))
+    lost = _merge(None, _report(ENDED, ENDED, finished=True), job_id="13", lost=True)
+    assert (lost.ended, lost.reason) == (True, "JobLost")
+
+
+@pytest.mark.parametrize("flags", [("REQUEUED",), ("REQUEUE_HOLD",), ("COMPLETING", "REQUEUED")])
+def test_a_job_that_is_requeued_waits_again_and_has_not_ended(flags: tuple[str, ...]) -> None:
+    job = _job("NODE_FAIL", *flags, restart_count=1, nodes="c1")
+    status = _merge(job, _report(RUNNING, ENDED, finished=True))
+    assert (status.ended, status.reason, status.hostIP) == (False, "", "")
+    assert all("Requeued in Slurm" in state["waiting"]["message"] for state in _states(status))
+
+
+def test_a_job_that_slurm_is_silent_about_keeps_what_its_runner_said() -> None:
+    status = _merge(None, _report(RUNNING, ENDED))
+    assert (_states(status), status.ended, status.reason) == ([RUNNING, ENDED], False, "")
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {},
+        {"name": ["a"], "state": RUNNING},
+        {"name": "a"},
+        {"name": "a", "state": None},
+        {"name": "a", "state": {}},
+        {"name": "a", "state": "running"},
+        {"name": "a", "state": {"terminated": None}},
+        {"name": "a", "state": {"flying": {}}},
+        {"name": "a", "state": {**RUNNING, **ENDED}},
+    ],
+)
+@pytest.mark.parametrize("state", ["RUNNING", "OUT_OF_MEMORY"])
+def test_what_is_no_status_in_a_report_spoils_nothing(item: dict[str, Any], state: str) -> None:
+    """With a peer, one bad pod turns the answer for all pods into an error."""
+    report = _report(RUNNING, ENDED)
+    report.containers[1] = item
+    first, second = _states(_merge(_job(state), report))
+    assert first.keys() == ({"waiting"} if state == "RUNNING" else {"terminated"})
+    assert second == ENDED
+
+
+def test_what_a_report_says_of_containers_that_the_pod_does_not_have_is_left_out() -> None:
+    report = _report(RUNNING, ENDED)
+    report.containers.append({"name": "intruder", "state": RUNNING})
+    assert [container["name"] for container in _merge(_job("RUNNING"), report).containers] == ["a", "b"]

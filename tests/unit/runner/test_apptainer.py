@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from interlink.core.errors import UnsupportedPod
+from interlink.core.paths import check_variable
 from interlink.core.plan import PlanRuntime
-from interlink.runner.runtimes import apptainer_command, apptainer_environment
+from interlink.runner.runtimes import OWN_PREFIXES, apptainer_command, apptainer_environment
 from interlink.runner.volumes import Volumes
 from tests.unit.runner.running import PlanContainer, PlanMount, PlanVolume, Site
 
@@ -100,6 +102,25 @@ def test_the_environment_is_the_pods_and_none_of_the_jobs(site: Site, apptainer:
     assert not {"APPTAINER_BIND", "LD_PRELOAD", "SLURM_SECRET"} & set(environ)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["BASH_ENV", "ENV", "LD_LIBRARY_PATH", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "GLIBC_TUNABLES",
+     "PYTHONPATH", "SINGULARITY_BIND", "SINGULARITYENV_PATH", "SHELLOPTS", "BASHOPTS", "PS4", "IFS", "TMPDIR", "TMP",
+     "TEMP", "GODEBUG", "GOTRACEBACK", "GCONV_PATH", "LOCPATH", "NLSPATH", "HOSTALIASES", "RESOLV_HOST_CONF"],
+)  # fmt: skip
+def test_what_would_steer_the_runtime_goes_to_the_container_alone(name: str) -> None:
+    environ = apptainer_environment([(name, "pod's"), ("https_proxy", "p")])
+    assert environ["APPTAINERENV_" + name] == "pod's"
+    assert environ.get(name) != "pod's"
+    assert environ["https_proxy"] == "p"
+
+
+def test_the_core_refuses_what_the_prefix_cannot_carry() -> None:
+    for prefix in OWN_PREFIXES:
+        with pytest.raises(UnsupportedPod):
+            check_variable("container", prefix + "x.y%%", "")
+
+
 def test_an_image_is_pulled_once_and_then_used_by_all(site: Site, apptainer: Apptainer) -> None:
     containers = [PlanContainer(name=name, image=IMAGE) for name in ("one", "two")]
     site.run(site.plan(*containers, runtime=apptainer.runtime))
@@ -118,9 +139,40 @@ def test_the_pull_policy_is_kept(site: Site, apptainer: Apptainer) -> None:
     assert [path.suffix for path in site.images.iterdir() if path.is_file() and path.suffix != ".lock"] == [".sif"]
 
 
-def test_a_path_is_used_as_it_is(site: Site, apptainer: Apptainer) -> None:
-    site.run(site.plan(PlanContainer(name="main", image="/images/a.sif"), runtime=apptainer.runtime))
-    assert "/images/a.sif" in called_with(site)[0]
+def test_a_path_is_used_as_the_file_that_it_leads_to(
+    site: Site, apptainer: Apptainer, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    images = tmp_path_factory.mktemp("site")
+    (images / "a-1.sif").write_text("image")
+    (images / "a.sif").symlink_to("a-1.sif")
+    site.run(site.plan(PlanContainer(name="main", image=str(images / "a.sif")), runtime=apptainer.runtime))
+    assert str(images / "a-1.sif") in called_with(site)[0]
+    assert apptainer.pulls() == 0
+
+
+@pytest.mark.parametrize("kind", ["folder", "link to a folder", "device", "nothing", "a job's file", "link to a job's"])
+def test_a_path_that_is_no_image_file_of_the_site_is_refused_in_words(
+    site: Site, apptainer: Apptainer, tmp_path_factory: pytest.TempPathFactory, kind: str
+) -> None:
+    image = tmp_path_factory.mktemp("site") / "x.sif"
+    (site.job / "volumes.sif").write_text("made by a pod")
+    if kind == "folder":
+        image.mkdir()
+    elif kind.startswith("link"):
+        image.symlink_to("/etc" if "folder" in kind else site.job / "volumes.sif")
+    elif kind == "a job's file":
+        image = site.job / "volumes.sif"
+    elif kind == "device":
+        image = Path("/dev/null")
+    container = PlanContainer(name="main", image=str(image))
+    with site.start(site.plan(container, runtime=apptainer.runtime)) as runner:
+        site.wait(lambda: site.reports() and _waiting(site.last().containers[0]).get("message"))
+        waiting = _waiting(site.last().containers[0])
+        assert waiting["reason"] == "ErrImageNeverPull"
+        assert f"{image} is no image file" in waiting["message"]
+        runner.terminate()
+        runner.wait(20)
+    assert not (site.job / "logs" / "main.log").exists()
     assert apptainer.pulls() == 0
 
 
@@ -140,6 +192,7 @@ def test_an_image_that_is_not_there_is_waited_for_with_the_registrys_words(
         runner.terminate()
         runner.wait(20)
     assert site.ends()["main"]["reason"] == "Cancelled"
+    assert (apptainer.pulls() == 0) == (policy == "Never")
 
 
 def _waiting(status: dict[str, dict[str, dict[str, str]]]) -> dict[str, str]:

@@ -1,8 +1,10 @@
 """The pod runner, run as a compute node runs it: ends, restarts, signals, volumes and reports of real processes."""
 
+import json
 import os
 import re
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -118,6 +120,55 @@ def test_a_container_that_ignores_sigterm_is_ended_after_the_grace_period(site: 
     assert site.ends()["main"]["exitCode"] == 137
 
 
+STUBBORN = "trap 'echo asked' TERM; echo ready; while :; do sleep 0.05; done"
+
+
+@pytest.mark.parametrize(("text", "within"), [("1", (1, 20)), ("0\n", (0, 20)), ("-3", (0, 20))])
+def test_the_grace_period_of_a_deletion_counts_instead_of_the_pods(
+    site: Site, text: str, within: tuple[float, float]
+) -> None:
+    with site.start(site.plan(shell(STUBBORN), termination_grace_period_seconds=3600)) as runner:
+        site.wait(lambda: site.running() and "ready" in site.log())
+        (site.job / "grace").write_text(text)
+        asked = time.monotonic()
+        runner.terminate()
+        runner.wait(30)
+    assert within[0] <= time.monotonic() - asked < within[1]
+    assert site.ends()["main"]["exitCode"] == 137
+
+
+def test_a_longer_grace_period_of_a_deletion_is_kept_and_one_that_is_none_is_said(site: Site) -> None:
+    script = "trap 'sleep 1; exit 4' TERM; echo ready; while :; do sleep 0.05; done"
+    for job, (text, code) in enumerate({"60": 4, "soon": 137}.items()):
+        (site.job / "claim").unlink(missing_ok=True)
+        (site.job / "logs" / "main.log").unlink(missing_ok=True)
+        (site.job / "grace").write_text(text)
+        with site.start(site.plan(shell(script), termination_grace_period_seconds=0), job=str(job)) as runner:
+            site.wait(lambda: (site.job / "logs" / "main.log").exists() and "ready" in site.log())
+            runner.terminate()
+            said = runner.communicate(timeout=30)[1]
+        report = json.loads((site.job / "report.json").read_text())
+        assert report["containers"][0]["state"]["terminated"]["exitCode"] == code
+        assert ("the pod's own grace period counts" in said) == (text == "soon")
+
+
+def test_asked_again_the_shorter_grace_period_counts_and_the_container_hears_it_once(site: Site) -> None:
+    with site.start(site.plan(shell(STUBBORN))) as runner:
+        site.wait(lambda: site.running() and "ready" in site.log())
+        (site.job / "grace").write_text("4")
+        asked = time.monotonic()
+        runner.terminate()
+        site.wait(lambda: "asked" in site.log())
+        (site.job / "grace").write_text("3600")
+        runner.terminate()
+        time.sleep(1)
+        (site.job / "grace").write_text("1")
+        runner.terminate()
+        runner.wait(30)
+    assert time.monotonic() - asked < 4
+    assert site.log().count("asked") == 1
+
+
 def test_a_deadline_ends_the_pod_and_says_so(site: Site) -> None:
     site.run(site.plan(shell("exec sleep 60"), active_deadline_seconds=1))
     assert site.last().reason == "DeadlineExceeded"
@@ -183,6 +234,37 @@ def test_a_container_sees_its_own_environment_and_nothing_of_the_jobs(site: Site
     assert "EMPTY" in site.log()
     assert "SECRET" not in site.log()
     assert "TOKEN" not in site.log()
+
+
+def test_the_locale_of_the_job_changes_no_byte(site: Site) -> None:
+    script = 'printf "%s|%s|%s|" "$1" "$ODD" "$(pwd)"; cat "$INTERLINK_MOUNTS/ü/käse"'
+    container = PlanContainer(
+        name="main", image="bild-ü", command=["/bin/sh", "-c", script, "sh"], args=["Größe €"], env=[("ODD", "ñ 漢")],
+        mounts=[PlanMount(volume="c", mount_path="/ü", sub_path="größe")], working_dir=str(site.job.parent / "wört"),
+    )  # fmt: skip
+    (site.job.parent / "wört").mkdir()
+    volumes = [PlanVolume(name="c", kind="files", files=[file("größe/käse", "Inhalt ü\n")])]
+    missing = PlanContainer(name="missing", image="", command=["/nö/such"])
+    plan = site.plan(container, missing, volumes=volumes)
+    site.run(plan, LC_ALL="C", PYTHONCOERCECLOCALE="0", PYTHONUTF8="0")
+    log = (site.job / "logs" / "main.log").read_bytes().decode()
+    assert log.endswith(f"stdout F Größe €|ñ 漢|{site.job.parent}/wört|Inhalt ü\n")
+    assert site.last().containers[0]["image"] == "bild-ü"
+    assert "/nö/such" in site.ends()["missing"]["message"]
+
+
+def test_what_no_process_can_be_given_is_a_start_error(site: Site) -> None:
+    assert site.run(site.plan(shell("true", env=[("A", "x\0y")]))) == 1
+    assert site.ends()["main"]["reason"] == "StartError"
+
+
+def test_a_process_with_any_bytes_for_its_name_is_ended_too(site: Site) -> None:
+    name = "import ctypes, time; ctypes.CDLL(None).prctl(15, b'\\xff)', 0, 0, 0); print(1, flush=True); time.sleep(60)"
+    script = (
+        f'"{sys.executable}" -c "{name}" > "$INTERLINK_MOUNTS/e/x" & until [ -s "$INTERLINK_MOUNTS/e/x" ]; do :; done'
+    )
+    main = shell(script, mounts=[PlanMount(volume="e", mount_path="/e")])
+    assert site.run(site.plan(main, volumes=[PlanVolume(name="e", kind="emptyDir")])) == 0, site.said
 
 
 def test_a_command_that_is_not_there_is_a_start_error(site: Site) -> None:

@@ -32,7 +32,8 @@ async def client(edge: FakeEdge) -> AsyncIterator[EdgeClient]:
     [
         (422, RefusedError, "Invalid account"),
         (409, DeletedError, "Invalid account"),
-        (400, AwayError, "400: Invalid account"),
+        (400, RefusedError, "Invalid account"),
+        (413, RefusedError, "Invalid account"),
         (401, AwayError, "VKTokenFile"),
         (403, AwayError, "VKTokenFile"),
         (404, AwayError, "404"),
@@ -45,6 +46,26 @@ async def test_create_errors(client: EdgeClient, edge: FakeEdge, status: int, ki
     edge.failures["/create"] = (status, {"title": "no", "description": "Invalid account"})
     with pytest.raises(kind, match=said):
         await client.create({"pod": POD})
+
+
+@pytest.mark.parametrize(
+    ("title", "reason"),
+    [
+        ("SlurmRefused", "SlurmRefused"),
+        ("UnsupportedPod", "UnsupportedPod"),
+        ("malformed pod", "Refused"),
+        ("422 Unprocessable Entity", "Refused"),
+        ("SlurmRefused\n", "Refused"),
+        ("R" * 62, "Refused"),
+        (7, "Refused"),
+        (None, "Refused"),
+    ],
+)
+async def test_a_refusal_s_title_is_its_reason(client: EdgeClient, edge: FakeEdge, title: object, reason: str) -> None:
+    edge.failures["/create"] = (422, {"title": title, "description": "d"})
+    with pytest.raises(RefusedError) as caught:
+        await client.create({"pod": POD})
+    assert caught.value.reason == reason
 
 
 async def test_away_in_plain_words(client: EdgeClient, edge: FakeEdge) -> None:

@@ -207,6 +207,26 @@ async def test_volumes(bench: Bench) -> None:
     assert request["projectedvolumesmaps"][1]["binaryData"] == {"bin": b64(b"\xff\x00")}
 
 
+async def test_what_many_containers_mount_is_sent_once(bench: Bench) -> None:
+    bench.fake.put(f"{NAMESPACE}/configmaps/m", {"data": {"k": "v"}})
+    bench.fake.put(f"{NAMESPACE}/secrets/s", {"data": {"k": b64(b"v")}})
+    mounts = [{"name": name, "mountPath": f"/{name}"} for name in "abcd"]
+    request = await bench.request(
+        {},
+        initContainers=[{"name": "i", "image": "i", "volumeMounts": mounts}],
+        containers=[{"name": f"c{number}", "image": "i", "volumeMounts": mounts} for number in range(3)],
+        volumes=[
+            {"name": "a", "configMap": {"name": "m"}},
+            {"name": "b", "configMap": {"name": "m", "items": [{"key": "k", "path": "x"}]}},
+            {"name": "c", "secret": {"secretName": "s"}},
+            {"name": "d", "secret": {"secretName": "s", "defaultMode": 256}},
+        ],
+    )
+    assert [entry["metadata"]["name"] for entry in request["configmaps"]] == ["m"]
+    assert [entry["metadata"]["name"] for entry in request["secrets"]] == ["s"]
+    assert bench.fake.count("GET", "configmaps/m") == bench.fake.count("GET", "secrets/s") == 1
+
+
 @pytest.mark.parametrize(
     ("volume", "words"),
     [

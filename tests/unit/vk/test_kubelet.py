@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,22 @@ async def test_logs_pass_their_options_on(client: Client) -> None:
     assert client.world.edge.log_requests[-1]["Opts"]["Bytes"] == 0, "the protocol forbids both"
 
 
+@pytest.mark.parametrize(
+    ("query", "options"),
+    [
+        ("follow=true&tailLines=3", {"Follow": True, "Tail": 3, "SinceSeconds": 0}),
+        ("sinceSeconds=60", {"Follow": False, "Tail": 0, "SinceSeconds": 60}),
+        ("follow=true&tailLines=3&sinceSeconds=60", {"Follow": True, "Tail": 3, "SinceSeconds": 60}),
+        ("follow=true&sinceTime=2026-01-01T00:00:00Z", {"Follow": True, "SinceTime": "2026-01-01T00:00:00Z"}),
+        ("tailLines=3&limitBytes=100&sinceSeconds=60", {"Tail": 3, "SinceSeconds": 60}),
+    ],
+)
+async def test_options_reach_the_edge_together(client: Client, query: str, options: dict[str, Any]) -> None:
+    assert await client.ask(f"{LOGS}?{query}") == (200, "hello\n")
+    asked = client.world.edge.log_requests[-1]["Opts"]
+    assert {name: asked[name] for name in options} == options
+
+
 async def test_tail_zero(client: Client) -> None:
     assert await client.ask(f"{LOGS}?tailLines=0") == (200, "")
     assert not client.world.edge.log_requests
@@ -157,13 +174,26 @@ async def test_tail_zero(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "query",
-    ["tailLines=x", "tailLines=-1", "limitBytes=0", "sinceTime=now", "sinceSeconds=1&sinceTime=2026-01-01T00:00:00Z"],
+    ("query", "code"),
+    [
+        ("tailLines=abc", 400),
+        ("tailLines=1-1", 400),
+        ("tailLines=--1", 400),
+        ("tailLines=99999999999999999999", 400),
+        ("sinceSeconds=1.5", 400),
+        ("sinceTime=now", 400),
+        ("tailLines=-1", 422),
+        ("limitBytes=0", 422),
+        ("sinceSeconds=1&sinceTime=2026-01-01T00:00:00Z", 422),
+    ],
 )
-async def test_wrong_options(client: Client, query: str) -> None:
+async def test_wrong_options(client: Client, query: str, code: int) -> None:
+    """As kubelet: 400 for what cannot be read, 422 for what must not be."""
     status, words = await client.ask(f"{LOGS}?{query}")
-    assert status == 422
+    assert status == code
+    assert "internal" not in words
     assert words.strip()
+    assert not client.world.edge.log_requests
 
 
 @pytest.mark.parametrize(("edge", "status"), [(400, 400), (404, 400), (502, 500)])
@@ -201,14 +231,97 @@ async def test_two_hundred_followers(client: Client, eventually: Eventually) -> 
     await eventually(lambda: client.world.edge.log_open == 0)
 
 
-async def test_rubbish_closes_only_its_connection(client: Client) -> None:
-    for rubbish in (b"\x00\x01\x02\r\n\r\n", b"GET /" + b"a" * 70000, b"GET / HTTP/1.1\r\nno header\r\n\r\n"):
-        reader, writer = await asyncio.open_connection("127.0.0.1", client.kubelet.server.port, ssl=client.context)
-        writer.write(rubbish)
-        assert (await asyncio.wait_for(reader.readline(), 5)).startswith(b"HTTP/1.1 4")
-        writer.close()
-    status, words = await client.ask("/healthz", "", "POST")
-    assert (status, words) == (200, "ok")
+HEAD = b" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer admin\r\n"
+
+
+@pytest.mark.parametrize(
+    ("rubbish", "code"),
+    [
+        (b"\x00\x01\x02\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nno header\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"GET / HTTP/one\r\nHost: x\r\n\r\n", 400),
+        (b"GET /" + b"a" * 70000, 431),
+        (b"GET /" + HEAD + b"X: " + b"a" * 140000 + b"\r\n\r\n", 431),
+        (b"GET /pods" + HEAD + b"Content-Length: many\r\n\r\n", 400),
+        (b"GET /pods" + HEAD + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n", 400),
+        (b"GET //[" + HEAD + b"\r\n", 400),
+        (b"GET /pods?" + b"a=1&" * 1500 + HEAD + b"\r\n", 400),
+        (b"GET /no/such/path" + HEAD + b"\r\n", 404),
+        (b"GET /%ff%00%0d%0a" + HEAD + b"\r\n", 404),
+        (b"OPTIONS *" + HEAD + b"\r\n", 404),
+        (b"CONNECT x:443" + HEAD + b"\r\n", 404),
+        (b"GET /exec/default/p/c" + HEAD + b"Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n", 501),
+    ],
+)
+async def test_rubbish_ends_only_its_own_request(
+    client: Client, eventually: Eventually, caplog: pytest.LogCaptureFixture, rubbish: bytes, code: int
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.kubelet.server.port, ssl=client.context)
+    writer.write(rubbish)
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    assert head.startswith(b"HTTP/1.1 %d" % code)
+    length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+    assert (await reader.readexactly(length)).strip(), "the reason"
+    writer.close()
+    await eventually(lambda: not client.kubelet.server._connections)
+    assert not [record for record in caplog.records if record.exc_info], "no traceback for what a client did"
+    assert await client.ask("/healthz", "", "POST") == (200, "ok")
+
+
+async def test_head_has_no_body(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    assert await client.ask("/healthz", "", "HEAD") == (200, "")
+    assert await client.ask("/pods", "admin", "HEAD") == (200, "")
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+async def test_a_handshake_that_never_ends_is_ended(
+    world: World, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("interlink.vk.kubelet.server.HANDSHAKE_SECONDS", 0.2)
+    async with world.running() as kubelet:
+        for hello in (b"", b"\x16\x03\x01\x02\x00", b"GET / HTTP/1.1\r\n\r\n"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", kubelet.server.port)
+            writer.write(hello)
+            with suppress(ConnectionError):
+                await asyncio.wait_for(reader.read(), 5)
+            writer.close()
+        assert not kubelet.server._connections
+        assert await Client(world, kubelet, "").ask("/healthz", "") == (200, "ok")
+
+
+@pytest.mark.parametrize("start", [b"GET /", b"GET /healthz HTTP/1.1\r\nHost: "])
+async def test_a_request_that_never_comes_is_given_up(
+    client: Client, eventually: Eventually, monkeypatch: pytest.MonkeyPatch, start: bytes
+) -> None:
+    monkeypatch.setattr("interlink.vk.kubelet.connection.IDLE_SECONDS", 0.3)
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.kubelet.server.port, ssl=client.context)
+    writer.write(start)
+    drip = asyncio.create_task(_drip(writer))
+    assert await asyncio.wait_for(reader.read(), 3) == b"", "a byte now and then does not hold it open"
+    drip.cancel()
+    writer.close()
+    await eventually(lambda: not client.kubelet.server._connections)
+
+
+async def _drip(writer: asyncio.StreamWriter) -> None:
+    while True:
+        await asyncio.sleep(0.1)
+        writer.write(b"x")
+
+
+async def test_a_follower_that_floods_is_dropped(client: Client, eventually: Eventually) -> None:
+    client.world.edge.hold_log = True
+    _reader, writer = await asyncio.open_connection("127.0.0.1", client.kubelet.server.port, ssl=client.context)
+    writer.write(b"GET " + LOGS.encode() + b"?follow=true" + HEAD + b"\r\n")
+    await eventually(lambda: client.world.edge.log_open == 1)
+    with suppress(ConnectionError):
+        for _ in range(100):
+            writer.write(b"x" * 65536)
+            await writer.drain()
+    await eventually(lambda: client.world.edge.log_open == 0)
+    await eventually(lambda: not client.kubelet.server._connections)
+    writer.close()
 
 
 async def test_one_connection_serves_several_requests(client: Client) -> None:

@@ -50,18 +50,28 @@ async def test_a_failing_container_fails_the_pod(world: World, eventually: Event
     assert world.pod("p")["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 7
 
 
-async def test_refused_pod_has_the_site_s_words(world: World, eventually: Eventually) -> None:
-    world.edge.failures["/create"] = (
-        422,
-        {"title": "no", "description": "Requested node configuration is not available"},
-    )
+@pytest.mark.parametrize(
+    ("code", "title", "reason"),
+    [
+        (422, "SlurmRefused", "SlurmRefused"),
+        (422, "UnsupportedPod", "UnsupportedPod"),
+        (400, "malformed pod", "Refused"),
+        (413, "Request Entity Too Large", "Refused"),
+    ],
+)
+async def test_refused_pod_has_the_site_s_words(
+    world: World, eventually: Eventually, code: int, title: str, reason: str
+) -> None:
+    words = "Requested node configuration is not available"
+    world.edge.failures["/create"] = (code, {"title": title, "description": words})
     world.add_pod("p")
     async with world.running():
         await eventually(lambda: world.phase("p") == "Failed")
         await eventually(lambda: "FailedCreate" in world.reasons())
     status = world.pod("p")["status"]
-    assert status["reason"] == "SlurmRefused"
-    assert status["message"] == "Requested node configuration is not available"
+    assert (status["reason"], status["message"]) == (reason, words)
+    assert world.edge.count("/create") == 1
+    assert "InterLinkUnreachable" not in world.reasons()
 
 
 async def test_delete_waits_for_the_end(world: World, eventually: Eventually) -> None:
@@ -177,6 +187,51 @@ async def test_5_forced_deletion_while_away(world: World, eventually: Eventually
         world.edge.say(uid, failed(137), ended=True)
         await asyncio.sleep(0.1)
     assert len(world.edge.deleted[uid]) == 1
+
+
+async def test_a_pod_that_only_the_watch_does_not_know_is_no_orphan(
+    world: World, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Created after the list, in the edge's picture already: a fresh look at the API decides, not our own picture."""
+    monkeypatch.setattr("interlink.vk.pods.ending.LAG_SECONDS", 0.05)
+    async with world.running() as kubelet:
+        await eventually(lambda: kubelet.store.listed and kubelet.pods.context.book.synced)
+        kubelet.store.upsert = lambda item: None
+        uid = world.add_pod("late")["metadata"]["uid"]
+        job = PodStatus(name="late", UID=uid, namespace="default", cluster="cluster-uid", node="vk-test")
+        world.edge.tell(job)
+        await eventually(lambda: world.api.count("GET", "/pods/late") >= 2)
+        world.edge.restart()
+        await eventually(lambda: world.api.count("GET", "/pods/late") >= 5)
+        assert not world.edge.deleted
+        world.api.remove("/api/v1/namespaces/default/pods/late")
+        await eventually(lambda: uid in world.edge.deleted)
+
+
+async def test_only_the_api_s_own_word_makes_an_orphan(world: World, eventually: Eventually) -> None:
+    """A 404 of a proxy in front of the API says nothing of the pod, nor does a status without a name."""
+    world.api.fail("GET /api/v1/namespaces/default/pods/q", 404, 3)
+    named = PodStatus(name="q", UID="u-q", namespace="default", cluster="cluster-uid", node="vk-test")
+    for uid, namespace, name in (("u-1", "", "p"), ("u-2", "default", ""), ("u-3", "default", "../p")):
+        world.edge.tell(PodStatus(name=name, UID=uid, namespace=namespace, cluster="cluster-uid", node="vk-test"))
+    world.edge.tell(named)
+    async with world.running():
+        await eventually(lambda: world.api.count("GET", "/pods/q") == 3)
+        assert not world.edge.deleted
+        await eventually(lambda: "u-q" in world.edge.deleted)
+    assert set(world.edge.deleted) == {"u-q"}
+
+
+async def test_time_lost_counts_anew_after_the_edge_knew_the_pod(world: World, eventually: Eventually) -> None:
+    running = {"phase": "Running", "containerStatuses": [{"name": "c", "state": RUNNING}]}
+    uid = world.add_pod("p", status=running)["metadata"]["uid"]
+    async with world.running() as kubelet:
+        await eventually(lambda: world.edge.count("/changes"))
+        await eventually(lambda: uid in kubelet.pods.memories and kubelet.pods.memories[uid].lost_since)
+        known = PodStatus(name="p", UID=uid, namespace="default", cluster="cluster-uid", node="vk-test")
+        known.containers = [{"name": "c", "state": RUNNING}]
+        world.edge.tell(known)
+        await eventually(lambda: kubelet.pods.memories[uid].lost_since is None)
 
 
 async def test_other_clusters_and_nodes_are_no_orphans(world: World) -> None:
@@ -296,7 +351,7 @@ async def test_12_ready_again_after_the_node_controller_said_no(world: World, ev
 async def test_14_an_end_is_not_taken_back(world: World, eventually: Eventually) -> None:
     uid = world.add_pod("p")["metadata"]["uid"]
     async with world.running():
-        await eventually(lambda: uid in world.edge.statuses)
+        await eventually(lambda: world.pod("p")["status"].get("containerStatuses"))
         world.edge.say(uid, failed(3))
         await eventually(lambda: "terminated" in world.pod("p")["status"]["containerStatuses"][0]["state"])
         world.edge.say(uid, RUNNING)

@@ -103,6 +103,26 @@ def test_a_job_that_ended_before_it_started() -> None:
     assert status["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 137
 
 
+@pytest.mark.parametrize(
+    ("reason", "over", "deleted", "phase"),
+    [
+        ("DeadlineExceeded", True, False, "Failed"),
+        ("", True, False, "Succeeded"),
+        ("DeadlineExceeded", False, False, "Running"),
+        ("Cancelled", True, True, "Succeeded"),
+    ],
+)
+def test_an_abnormal_end_is_a_failure_even_with_exit_code_0(reason: str, over: bool, deleted: bool, phase: str) -> None:
+    start = pod(status={"phase": "Running"})
+    if deleted:
+        start["metadata"]["deletionTimestamp"] = NOW
+    status = reported_status(start, wire({"name": "c", **ended(0)}, ended=over, reason=reason), NOW)
+    assert status["phase"] == phase
+    assert status["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 0
+    if phase == "Failed":
+        assert {entry["type"]: entry["reason"] for entry in status["conditions"]}["Ready"] == "PodFailed"
+
+
 def test_terminal_phase_is_never_left() -> None:
     for old in ("Failed", "Succeeded"):
         assert reported_status(pod(status={"phase": old}), wire({"name": "c", **RUNNING}), NOW)["phase"] == old

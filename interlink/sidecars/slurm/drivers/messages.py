@@ -75,10 +75,11 @@ class Partition(msgspec.Struct, tag="partition"):
 
 
 class Failure(msgspec.Struct, tag="failure"):
-    """Slurm's own words. ``refused`` tells the two errors of a driver apart."""
+    """Slurm's own words. ``refused`` and ``unanswered`` (asked, and no answer came) tell a driver's errors apart."""
 
     words: str
     refused: bool
+    unanswered: bool = False
 
 
 Call = Submit | ListJobs | History | Signal | Cancel | Totals

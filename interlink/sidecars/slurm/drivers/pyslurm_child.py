@@ -15,9 +15,11 @@ import msgspec
 
 from interlink.sidecars.slurm.driver import JobRequest
 from interlink.sidecars.slurm.drivers import messages, pyslurm_facts
-from interlink.sidecars.slurm.drivers.slurm_errors import ALREADY_OVER, JOB_PENDING, failure
+from interlink.sidecars.slurm.drivers.slurm_errors import ALREADY_OVER, JOB_PENDING, failure, submit_failure
 
 _PR_SET_PDEATHSIG = 1
+#: Above them Slurm's fields say "not set" (65534: one CPU a task, seen with 26.05), "no limit" or "per CPU" instead.
+_MOST_CPUS, _MOST_MEMORY = 0xFFFD, 2**63 - 1
 
 
 def main() -> int:
@@ -61,18 +63,32 @@ def _answer(slurm: Any, call: messages.Call) -> messages.Answer:
         return handler(slurm, call)
     except slurm.RPCError as error:
         return failure(error.errno, error.msg)
-    except ValueError as error:  # pyslurm's own checks of a description
-        return messages.Failure(str(error), refused=True)
     except Exception as error:
         return messages.Failure(f"{type(error).__name__}: {error}", refused=False)
 
 
 def _submit(slurm: Any, call: messages.Submit) -> messages.Answer:
-    return messages.JobId(int(slurm.JobSubmitDescription(**_description(call.request)).submit()))
+    """Submit; what cannot even be written down as a job is refused before Slurm hears of it."""
+    request = call.request
+    try:
+        job = slurm.JobSubmitDescription(**_description(request))
+        job._create_job_submit_desc()  # pyslurm's own checks; submit() builds the same once more
+    except (OverflowError, TypeError, ValueError) as error:
+        size = f"{request.cpus} CPUs, {request.memory_mib} MiB"
+        return messages.Failure(f"such a job cannot be described to Slurm ({size}): {error}", refused=True)
+    try:
+        return messages.JobId(int(job.submit()))
+    except slurm.RPCError as error:
+        return submit_failure(error.errno, error.msg)
 
 
 def _description(request: JobRequest) -> dict[str, Any]:
-    """Return pyslurm's attributes of a job. Everything that pyslurm would otherwise take from us is said."""
+    """Return pyslurm's attributes of a job. Everything that pyslurm would otherwise take from us is said.
+
+    Raises OverflowError.
+    """
+    if request.cpus > _MOST_CPUS or request.memory_mib > _MOST_MEMORY:
+        raise OverflowError("the value is too large for Slurm")
     environment = {name: value for name, value in request.environment.items() if not name.startswith("SLURM_")}
     description: dict[str, Any] = {
         "name": request.name,
@@ -88,6 +104,8 @@ def _description(request: JobRequest) -> dict[str, Any]:
         "memory_per_node": f"{request.memory_mib}M",
         "environment": environment or {"PATH": "/usr/bin:/bin"},
         "log_files_open_mode": "append",
+        # A pod runs once: a new one after a lost node is its controller's business, in Kubernetes.
+        "is_requeueable": False,
     }
     if request.time_limit_minutes is not None:
         description["time_limit"] = request.time_limit_minutes
@@ -106,12 +124,20 @@ def _jobs(slurm: Any, _: messages.ListJobs) -> messages.Answer:
 
 
 def _history(slurm: Any, call: messages.History) -> messages.Answer:
-    """Ask accounting; a site without it has nothing to say."""
+    """Ask accounting; a site without it has nothing to say, one whose accounting is away has not said it yet."""
     try:
         jobs = slurm.db.Jobs.load(slurm.db.JobFilter(ids=call.job_ids)).values()
-    except slurm.RPCError:
+    except slurm.RPCError as error:  # pyslurm gives it no number
+        if _has_accounting(slurm):
+            return messages.Failure(f"slurmdbd does not answer: {error.msg}", refused=False)
         return messages.JobList([])
     return messages.JobList([pyslurm_facts.of_record(job) for job in jobs])
+
+
+def _has_accounting(slurm: Any) -> bool:
+    """Whether slurm.conf names an accounting storage."""
+    storage = slurm.slurmctld.Config.load().accounting_storage_type or ""
+    return storage.rpartition("/")[2] not in ("", "none", "(null)")
 
 
 def _signal(slurm: Any, call: messages.Signal) -> messages.Answer:

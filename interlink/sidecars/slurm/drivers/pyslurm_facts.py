@@ -1,9 +1,11 @@
 """pyslurm's objects → our facts, by attribute; takes any object with those attributes, imports no pyslurm.
 
 Called by ``pyslurm_child``. Invariant: Slurm's expected times are never passed on as real ones, and
-exit codes not at all, because pyslurm's arithmetic on them is wrong (137 → 9, 128 → 0).
+exit codes not at all, because pyslurm's arithmetic on them is wrong (137 → 9, 128 → 0, so 9 may be either).
 """
 
+import dataclasses
+import pwd
 from collections.abc import Iterable
 from typing import Any
 
@@ -20,8 +22,9 @@ def of_job(job: Any) -> JobFacts:
 
 
 def of_record(job: Any) -> JobFacts:
-    """Return the facts of a ``pyslurm.db.Job``, as accounting knows it."""
-    return _facts(job, nodes=job.nodelist, reason="", restarts=job.requeue_count)
+    """Return the facts of a ``pyslurm.db.Job``, as accounting knows it; it alone says who cancelled a job."""
+    facts = _facts(job, nodes=job.nodelist, reason="", restarts=job.requeue_count)
+    return dataclasses.replace(facts, cancelled_by=_user_id(job.cancelled_by)) if facts.state == "CANCELLED" else facts
 
 
 def capacity(partition: str, nodes: Iterable[Any]) -> Capacity:
@@ -51,6 +54,16 @@ def _facts(job: Any, *, nodes: str | None, reason: str | None, restarts: int | N
         nodes=nodes or "",
         restart_count=int(restarts or 0),
     )
+
+
+def _user_id(user: str | None) -> int | None:
+    """Return the id behind what pyslurm made of it: a name, or the number where there is none."""
+    if not user or user.isdecimal():
+        return int(user) if user else None
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except KeyError:
+        return None
 
 
 def _seconds(value: Any) -> float | None:

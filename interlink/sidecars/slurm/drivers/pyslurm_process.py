@@ -16,7 +16,7 @@ from typing import TypeVar
 import msgspec
 
 from interlink.core.job_facts import JobFacts
-from interlink.sidecars.slurm.driver import Capacity, JobRequest, SlurmRefused, SlurmUnavailable
+from interlink.sidecars.slurm.driver import Capacity, JobRequest, SlurmRefused, SlurmTimedOut, SlurmUnavailable
 from interlink.sidecars.slurm.drivers import messages
 from interlink.sidecars.slurm.drivers.child_process import ChildProcess
 
@@ -84,7 +84,9 @@ class PyslurmDriver:
         finally:
             self._lock.release()
         if isinstance(answer, messages.Failure):
-            raise (SlurmRefused if answer.refused else SlurmUnavailable)(answer.words)
+            if answer.refused:
+                raise SlurmRefused(answer.words)
+            raise (SlurmTimedOut if answer.unanswered else SlurmUnavailable)(answer.words)
         if not isinstance(answer, kind):
             raise SlurmUnavailable(f"the pyslurm process answered {type(answer).__name__} to {type(call).__name__}")
         return answer
@@ -98,8 +100,8 @@ class PyslurmDriver:
         except (TimeoutError, OSError, msgspec.MsgspecError) as error:
             self._end(child)
             if isinstance(error, TimeoutError):
-                raise SlurmUnavailable(f"Slurm gave no answer within {self._timeout:g} s") from error
-            raise SlurmUnavailable(f"the pyslurm process ended: {child.last_words() or error}") from error
+                raise SlurmTimedOut(f"Slurm gave no answer within {self._timeout:g} s") from error
+            raise SlurmTimedOut(f"the pyslurm process ended: {child.last_words() or error}") from error
         if frame.number != self._number:
             self._end(child)
             raise SlurmUnavailable("the pyslurm process answered out of turn")

@@ -29,7 +29,9 @@ __all__ = ["UID", "Bench", "make_pod"]
 class Bench:
     """One run of the sidecar; another one on the same folders and driver is its restart."""
 
-    def __init__(self, root: Path, driver: FakeSlurm | None = None, settle: float = 0.0) -> None:
+    def __init__(
+        self, root: Path, driver: FakeSlurm | None = None, settle: float = 0.0, unanswered: float = 0.0
+    ) -> None:
         self.root = root
         self.driver = driver or FakeSlurm()
         self.folders = JobFolders(root / "shared")
@@ -38,9 +40,9 @@ class Bench:
         self.journal = ChangeJournal(lambda: self.table.all_statuses(600))
         self.table = PodTable(self.store, self.journal)
         recover(self.table, self.folders)
-        self.site = Site(self.driver, settle)
+        self.site = Site(self.driver, settle, unanswered)
         self.reconciler = Reconciler(self.table, self.folders, self.driver, self.site, report_seconds=0)
-        self.lifecycle = Lifecycle(self.table, self.driver, self.site, lambda: None)
+        self.lifecycle = Lifecycle(self.table, self.folders, self.driver, self.site, lambda: None)
         settings = JobSettings(python="/usr/bin/python3", runner="/shared/runner.py")
         self.submitter = Submitter(settings, self.folders, self.table, self.driver, self.site)
         self.spool = Spool(self.folders, self.table)

@@ -135,3 +135,24 @@ def test_a_full_answer_is_what_disk_and_memory_have(config: Config, site: FakeSl
     again = SlurmBackend(config, site)
     assert sorted((s.UID, s.ended) for s in again.changes(None, 0).statuses) == [(UID, True), (other, False)]
     again.close()
+
+
+def test_a_waiting_poll_ends_with_the_backend(backend: SlurmBackend) -> None:
+    cursor = backend.changes(None, 0).cursor
+    ended: list[float] = []
+
+    def poll() -> None:
+        backend.changes(cursor, 30)
+        ended.append(time.monotonic())
+
+    threads = [threading.Thread(target=poll) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.1)
+    assert ended == []
+    begun = time.monotonic()
+    backend.close()
+    for thread in threads:
+        thread.join(5)
+    assert len(ended) == 3
+    assert max(ended) - begun < 0.5

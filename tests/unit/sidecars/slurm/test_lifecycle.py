@@ -49,14 +49,49 @@ def test_a_running_job_is_asked_once_then_killed_after_its_grace(tmp_path: Path)
         bench.lifecycle.act()
         bench.reconciler.poll()
     assert bench.driver.signals == [(1, "TERM")]
-    assert bench.live().kill_at == pytest.approx(time.time() + 35, abs=3)
+    assert bench.live().kill_at == pytest.approx(time.time() + 40, abs=3)
     bench.lifecycle.delete(deleted(60))  # no extension
-    assert bench.live().kill_at == pytest.approx(time.time() + 35, abs=3)
+    assert bench.live().kill_at == pytest.approx(time.time() + 40, abs=3)
     bench.lifecycle.delete(deleted(0))
     bench.lifecycle.act()
     assert bench.driver.signals == [(1, "TERM"), (1, "KILL")]
     bench.reconciler.poll()
     assert bench.table.living == {}
+
+
+def test_the_runner_is_told_its_grace_before_term_and_again_when_it_is_shortened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(tmp_path)
+    bench.create()
+    bench.driver.move(1, "RUNNING")
+    grace = bench.folders.job(UID) / "grace"
+    told: list[str] = []
+    signal = bench.driver.signal
+
+    def note(job_id: int, name: str) -> bool:
+        told.append(f"{name} {grace.read_text()}")
+        return signal(job_id, name)
+
+    monkeypatch.setattr(bench.driver, "signal", note)
+    for seconds in (300, 300, 600, 20, 20):
+        bench.lifecycle.delete(deleted(seconds))
+        bench.lifecycle.act()
+        bench.lifecycle.act()
+    assert told == ["TERM 300\n", "TERM 20\n"]
+    again = bench.restart()  # which does not know what the runner was told
+    again.lifecycle.act()
+    assert told[2:] == ["TERM 20\n"]
+
+
+def test_a_grace_that_cannot_be_written_keeps_no_pod_alive(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.create()
+    bench.driver.move(1, "RUNNING")
+    bench.folders.remove_job(UID)
+    bench.lifecycle.delete(deleted(30))
+    bench.lifecycle.act()
+    assert bench.driver.signals == [(1, "TERM")]
 
 
 def test_a_delete_survives_a_restart_and_an_outage(tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from interlink.sidecars.slurm.driver import Capacity, JobRequest, SlurmRefused, SlurmUnavailable
+from interlink.sidecars.slurm.driver import Capacity, JobRequest, SlurmRefused, SlurmTimedOut, SlurmUnavailable
+from interlink.sidecars.slurm.drivers import pyslurm_child
 from interlink.sidecars.slurm.drivers.pyslurm_process import PyslurmDriver
-from interlink.sidecars.slurm.drivers.slurm_errors import failure
+from interlink.sidecars.slurm.drivers.slurm_errors import REFUSALS, failure, submit_failure
 from tests.unit.sidecars.slurm.driver_contract import make_request
 
 ROOT = Path(__file__).parents[4]
@@ -75,9 +76,13 @@ def test_totals(driver: PyslurmDriver) -> None:
         ("fail 2050 Job violates accounting/QOS policy", SlurmUnavailable, "violates accounting"),
         ("fail 1001 Communication connection failure", SlurmUnavailable, "connection failure"),
         ("fail 111 Connection refused", SlurmUnavailable, "Connection refused"),
+        ("fail 5004 Socket timed out on send/recv operation", SlurmTimedOut, "Socket timed out"),
+        ("fail 9999 A number of tomorrow", SlurmUnavailable, "of tomorrow"),
         ("bad", SlurmRefused, "Batch script is empty"),
+        ("mistyped", SlurmRefused, "expected str"),
+        ("late", SlurmUnavailable, "after the submit"),
         ("odd", SlurmUnavailable, "RuntimeError: something else"),
-        ("die", SlurmUnavailable, "process ended"),
+        ("die", SlurmTimedOut, "process ended"),
     ],
 )
 def test_errors_say_what_to_do_and_the_driver_goes_on(
@@ -177,7 +182,58 @@ def test_the_child_dies_with_a_killed_parent_even_in_a_call(path: None) -> None:
     raise AssertionError("the child lives on")
 
 
-@pytest.mark.parametrize(("number", "refused"), [(2, False), (1805, False), (2000, True), (2007, False), (9999, True)])
+@pytest.mark.parametrize(
+    ("number", "refused"),
+    [(2, False), (1805, False), (2000, True), (2007, False), (5004, False), (6001, False), (7000, False), (9999, True)],
+)
 def test_error_numbers(number: int, refused: bool) -> None:
     assert failure(number, None).refused is refused
     assert str(number) in failure(number, "").words
+
+
+@pytest.mark.parametrize("number", [2000, 2001, 2002, 2014, 2015, 2045, 2048, 2051, 2066, 2072, 2119, 8000])
+def test_a_submit_is_refused_by_the_numbers_that_say_so(number: int) -> None:
+    assert submit_failure(number, None).refused
+    assert not submit_failure(number, None).unanswered
+
+
+@pytest.mark.parametrize(
+    ("number", "unanswered"),
+    [
+        *((number, True) for number in (-1, 104, 110, 1003, 1023, 1802, 5003, 5004, 5005, 5999, 6000, 6999)),
+        *((number, False) for number in (111, 1001, 1021, 1800, 2007, 2050, 2105, 4034, 7000, 7008, 9999)),
+    ],
+)
+def test_every_other_number_leaves_a_submit_in_doubt(number: int, unanswered: bool) -> None:
+    answer = submit_failure(number, "words of Slurm's")
+    assert (answer.refused, answer.unanswered, answer.words) == (False, unanswered, "words of Slurm's")
+
+
+def test_no_refusal_is_a_number_of_silence() -> None:
+    assert not [number for number in REFUSALS if number < 2000 or 5000 <= number <= 7000]
+
+
+@pytest.mark.parametrize("size", [{"cpus": 2**40}, {"cpus": 2**70}, {"cpus": 0xFFFE}, {"memory_mib": 2**63 + 1}])
+def test_an_absurd_size_is_a_refusal_in_words(driver: PyslurmDriver, size: dict[str, int]) -> None:
+    with pytest.raises(SlurmRefused, match=rf"{next(iter(size.values()))} (CPUs|MiB).*too large"):
+        driver.submit(make_request(Path("/tmp"), **size))
+    assert driver.submit(job()) == 1
+
+
+def test_a_job_is_never_run_again_by_slurm() -> None:
+    assert pyslurm_child._description(job())["is_requeueable"] is False
+
+
+def test_accounting_that_is_away_is_not_nothing_known(path: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE_ACCOUNTING", "down")
+    driver = PyslurmDriver(call_timeout=10)
+    with pytest.raises(SlurmUnavailable, match="slurmdbd does not answer: Failed to get Jobs"):
+        driver.history([1])
+    driver.close()
+
+
+def test_accounting_says_who_cancelled_a_job(path: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE_ACCOUNTING", "up")
+    driver = PyslurmDriver(call_timeout=10)
+    assert [job.cancelled_by for job in driver.history([1, 2, 3, 4]).values()] == [0, 4711, None, None]
+    driver.close()

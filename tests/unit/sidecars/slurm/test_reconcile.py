@@ -1,12 +1,13 @@
 """Slurm's word and the reports, merged: ends, losses, second jobs, outages."""
 
 import logging
+import time
 from pathlib import Path
 
 import pytest
 
 from interlink.core.job_facts import JobFacts
-from interlink.sidecars.slurm.reconcile import LOST_AFTER
+from interlink.sidecars.slurm.reconcile import HISTORY_AGAIN_SECONDS, LOST_AFTER
 from tests.unit.sidecars.contract import make_pod
 from tests.unit.sidecars.slurm.bench import UID, Bench
 from tests.unit.sidecars.slurm.driver_contract import make_request
@@ -127,6 +128,27 @@ def test_accounting_is_asked_before_a_job_is_lost(bench: Bench) -> None:
     status = bench.status()
     assert status is not None
     assert (status.ended, status.reason) == (True, "DeadlineExceeded")
+
+
+def test_no_job_is_lost_while_accounting_cannot_be_asked(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.driver.forget(1)
+    bench.driver.accounting_away = "slurmdbd does not answer"
+    now, passed = time.monotonic, 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now() + passed)
+    for _ in range(3):
+        for _ in range(LOST_AFTER + 3):
+            bench.reconciler.poll()
+        passed += HISTORY_AGAIN_SECONDS
+    assert UID in bench.table.living
+    assert bench.driver.calls.count("history") == 3
+    assert len([record for record in caplog.records if "accounting" in record.message]) == 1
+    bench.driver.accounting_away = ""
+    bench.reconciler.poll()
+    status = bench.status()
+    assert status is not None
+    assert (status.ended, status.reason) == (True, "JobLost")
 
 
 def test_a_job_id_that_slurm_gave_to_another_is_not_ours(bench: Bench) -> None:

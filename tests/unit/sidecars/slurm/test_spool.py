@@ -1,5 +1,6 @@
 """The spool folder: the newest report counts, and nothing in it is trusted."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -94,3 +95,22 @@ def test_a_spool_that_cannot_be_read_is_logged_once(bench: Bench, caplog: pytest
     for _ in range(3):
         assert bench.spool.tick() == 0
     assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO, errno.EMFILE])
+def test_a_report_that_cannot_be_read_now_waits(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, number: int
+) -> None:
+    bench.report(1)
+
+    def fail(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", fail)
+        for _ in range(3):
+            assert bench.spool.tick() == 0
+    assert len(files(bench)) == 1
+    assert list(bench.folders.bad_spool.iterdir()) == []
+    assert len(caplog.records) == 1
+    assert bench.spool.tick() == 1

@@ -13,8 +13,9 @@ import pytest
 
 from interlink.core.plan import Plan
 from interlink.sidecars.backend import Deleted, Refused, Unavailable
-from interlink.sidecars.slurm.driver import JobRequest, SlurmUnavailable
+from interlink.sidecars.slurm.driver import JobRequest, SlurmTimedOut, SlurmUnavailable
 from interlink.sidecars.slurm.fake import FakeSlurm
+from interlink.sidecars.slurm.site import Site, Snapshot
 from interlink.wire.pod import Pod
 from tests.unit.sidecars.slurm.bench import UID, Bench, make_pod
 
@@ -109,8 +110,9 @@ def test_a_job_that_ran_and_was_forgotten_meanwhile_is_known_by_its_claim(tmp_pa
 def test_a_refusal_says_slurms_words_and_leaves_nothing(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.driver.refuse = "Requested node configuration is not available"
-    with pytest.raises(Refused, match=r"Requested node configuration is not available.*lower the pod's"):
+    with pytest.raises(Refused, match=r"Requested node configuration is not available.*lower the pod's") as refused:
         bench.create()
+    assert refused.value.reason == "SlurmRefused"
     assert bench.store.find(UID) is None
     assert list(bench.folders.uids()) == []
     assert bench.journal.after(None, 0).statuses == []
@@ -126,11 +128,13 @@ def test_a_pod_that_the_core_does_not_support_is_refused(tmp_path: Path) -> None
     pod = make_pod()
     pod.spec.restartPolicy = "Sometimes"
     bench = Bench(tmp_path)
-    with pytest.raises(Refused, match="Sometimes"):
+    with pytest.raises(Refused, match="Sometimes") as refused:
         bench.create(pod)
+    assert refused.value.reason == "UnsupportedPod"
     pod.metadata.uid = "../../etc"
-    with pytest.raises(Refused, match="UUID"):
+    with pytest.raises(Refused, match="UUID") as refused:
         bench.create(pod)
+    assert refused.value.reason == "Refused"
     assert bench.driver.calls == []
 
 
@@ -240,5 +244,63 @@ def test_submit_time_out_then_no_job_then_submits_again(tmp_path: Path, monkeypa
     assert bench.status() is None
     monkeypatch.undo()
     bench.reconciler.poll()
+    bench.reconciler.poll()
+    assert bench.create().PodJID == "1"
+
+
+@pytest.mark.parametrize("job_comes", [True, False])
+def test_an_unanswered_submit_is_doubted_for_long_but_its_job_is_found_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job_comes: bool
+) -> None:
+    bench = Bench(tmp_path, unanswered=0.3)
+    requests: list[JobRequest] = []
+
+    def time_out(request: JobRequest) -> int:
+        requests.append(request)
+        raise SlurmTimedOut("no answer within 15 s")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.driver, "submit", time_out)
+        with pytest.raises(Unavailable, match="15 s"):
+            bench.create()
+    bench.reconciler.poll()
+    bench.reconciler.poll()
+    with pytest.raises(Unavailable, match="looked up"):
+        bench.create()
+    if job_comes:  # the controller goes on with what it had in hand
+        bench.driver.submit(requests[0])
+    else:
+        time.sleep(0.31)
+    bench.reconciler.poll()
+    assert bench.create().PodJID == "1"
+    assert len(bench.driver.requests) == 1
+
+
+def test_the_settling_times_of_a_real_site() -> None:
+    site = Site(FakeSlurm())
+    site.poll()
+    since = time.monotonic()
+    for unanswered, early, late in ((False, 1, 3), (True, 59, 61)):
+        assert not site.is_final(Snapshot(since + early, {}), since, unanswered=unanswered)
+        assert site.is_final(Snapshot(since + late, {}), since, unanswered=unanswered)
+
+
+def test_a_claim_that_cannot_be_read_leaves_the_doubt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(tmp_path)
+    bench.driver.lose_reply = True
+    with pytest.raises(Unavailable):
+        bench.create()
+    bench.driver.lose_reply = False
+    bench.driver.forget(1)
+    (bench.folders.job(UID) / "claim").write_text("1\n")
+
+    def fail(*_: object) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.folders, "read", fail)
+        bench.reconciler.poll()
+        with pytest.raises(Unavailable, match="looked up"):
+            bench.create()
     bench.reconciler.poll()
     assert bench.create().PodJID == "1"

@@ -27,7 +27,16 @@ class JobSubmitDescription:
     def __init__(self, **values: Any) -> None:
         self.values = values
 
+    def _create_job_submit_desc(self) -> None:
+        if self.values["script"] == "bad":
+            raise ValueError("Batch script is empty")
+        if self.values["script"] == "mistyped":
+            raise TypeError("expected str")
+        if self.values["cpus_per_task"] > 0xFFFF:
+            raise OverflowError("value too large to convert to uint16_t")
+
     def submit(self) -> int:
+        self._create_job_submit_desc()
         word, _, rest = self.values["script"].partition(" ")
         if word == "hang":
             time.sleep(60)
@@ -36,10 +45,10 @@ class JobSubmitDescription:
         if word == "fail":
             number, _, words = rest.partition(" ")
             raise RPCError(int(number), words)
-        if word == "bad":
-            raise ValueError("Batch script is empty")
         if word == "odd":
             raise RuntimeError("something else")
+        if word == "late":
+            raise TypeError("after the submit")
         job_id = len(_STATE.jobs) + 1
         _STATE.jobs[job_id] = SimpleNamespace(
             id=job_id, user_id=os.getuid(), comment=self.values["comment"], state="RUNNING", state_reason="None",
@@ -99,4 +108,24 @@ class db:  # noqa: N801
     class Jobs:
         @staticmethod
         def load(wanted: Any) -> dict[int, Any]:
-            raise RPCError(7008, "no slurmdbd")
+            if os.environ.get("FAKE_ACCOUNTING") == "up":
+                return {i: _record(i) for i in wanted.ids}
+            raise RPCError(-1, "Failed to get Jobs from slurmdbd")
+
+
+def _record(job_id: int) -> Any:
+    state, user = {1: ("CANCELLED", "root"), 2: ("CANCELLED", "4711"), 3: ("CANCELLED", "no such user")}.get(
+        job_id, ("COMPLETED", None)
+    )
+    return SimpleNamespace(
+        id=job_id, comment="", state=state, submit_time=1, start_time=2, end_time=9, time_limit=5, requeue_count=0,
+        nodelist="c1", cancelled_by=user,
+    )  # fmt: skip
+
+
+class slurmctld:  # noqa: N801
+    class Config:
+        @staticmethod
+        def load() -> Any:
+            configured = os.environ.get("FAKE_ACCOUNTING")
+            return SimpleNamespace(accounting_storage_type=configured and "accounting_storage/slurmdbd")

@@ -1,0 +1,115 @@
+"""List and watch: the picture stays true when watches fail for good and when versions begin anew (etcd restored)."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from interlink.vk.apiserver.errors import ApiError, RetryError
+from interlink.vk.apiserver.reflector import Reflector
+from interlink.vk.pods.record import PodRecord
+from interlink.vk.pods.store import PodStore
+
+World = Any  # of conftest.py
+Eventually = Callable[..., Any]
+TOO_LARGE = {"kind": "Status", "code": 504, "reason": "Timeout", "message": "Too large resource version: 900, 100"}
+
+
+class ScriptedApi:
+    """Lists of versions, and what each watch yields before it breaks or ends."""
+
+    def __init__(self, *watches: list[bytes | ApiError]) -> None:
+        self.watches = list(watches)
+        self.lists = 0
+        self.asked: list[str] = []
+
+    async def pages(self, _path: str, _params: Any) -> Any:
+        self.lists += 1
+        yield [], str(self.lists)
+
+    async def stream(self, _path: str, params: dict[str, str], silence: float) -> Any:
+        self.asked.append(params["resourceVersion"])
+        for entry in self.watches.pop(0):
+            if isinstance(entry, ApiError):
+                raise entry
+            yield entry
+        if not self.watches:
+            await asyncio.Event().wait()
+
+
+class Nobody:
+    def replace(self, items: list[Any]) -> None: ...
+
+    def upsert(self, item: Any) -> None: ...
+
+    def remove(self, item: Any) -> None: ...
+
+
+BOOKMARK = b'{"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "7"}}}'
+BROKEN: list[bytes | ApiError] = [RetryError("broken")]
+
+
+@pytest.mark.parametrize(
+    ("watches", "lists"),
+    [
+        ([BROKEN, BROKEN, []], 1),
+        ([BROKEN, BROKEN, BROKEN, []], 2),
+        ([[b"no event"], [b"{}"], [b'{"type": "ADDED"}'], []], 2),
+        ([[], [], [], []], 2),
+        ([BROKEN, BROKEN, [BOOKMARK], BROKEN, BROKEN, []], 1),
+        ([BROKEN, BROKEN, BROKEN, BROKEN, BROKEN, BROKEN, []], 3),
+    ],
+)
+async def test_three_failed_watches_lead_to_a_new_list(
+    eventually: Eventually, monkeypatch: pytest.MonkeyPatch, watches: list[Any], lists: int
+) -> None:
+    monkeypatch.setattr("interlink.vk.apiserver.reflector.FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("interlink.vk.apiserver.reflector.LONGEST_PAUSE", 0.002)
+    api: Any = ScriptedApi(*watches)
+    reflector: Reflector[Any] = Reflector(api, "/api/v1/pods", {}, dict, Nobody())
+    task = asyncio.create_task(reflector.run())
+    await eventually(lambda: not api.watches)
+    task.cancel()
+    assert api.lists == lists
+
+
+async def test_versions_that_begin_anew(world: World, eventually: Eventually) -> None:
+    """After etcd was restored from a backup all versions are lower than those that are known."""
+    world.api.version = 900
+    uid = world.add_pod("p")["metadata"]["uid"]
+    async with world.running() as kubelet:
+        await eventually(lambda: uid in world.edge.statuses)
+        world.api.version = 200
+        world.api._history.clear()
+        world.pod("p")["metadata"]["labels"] = {"restored": "yes"}
+        second = world.add_pod("q")["metadata"]["uid"]
+        world.api.put("/api/v1/namespaces/default/pods/p", world.pod("p"))
+        world.api.watch_errors.extend([dict(TOO_LARGE)])
+        for _ in range(2):
+            await eventually(lambda: not world.api.watch_errors)
+            world.api.watch_errors.append(dict(TOO_LARGE))
+            await world.api._notify()
+        await eventually(lambda: second in world.edge.statuses)
+        assert kubelet.store.get(uid).load()["metadata"]["labels"] == {"restored": "yes"}
+        await world.delete("p")
+        await eventually(lambda: uid in world.edge.deleted)
+    assert world.edge.count("/create", uid) == 1
+
+
+def record(version: str, phase: str = "Pending") -> PodRecord:
+    metadata = {"uid": "u", "namespace": "n", "name": "p", "resourceVersion": version}
+    return PodRecord.from_object({"metadata": metadata, "spec": {}, "status": {"phase": phase}})
+
+
+def test_a_list_counts_whatever_its_version() -> None:
+    looked_at: list[str] = []
+    store = PodStore(looked_at.append)
+    store.upsert(record("900", "Running"))
+    store.upsert(record("5"))
+    assert (store.get("u") or record("")).version == "900", "a watch does not go back"
+    store.replace([record("5")])
+    assert (store.get("u") or record("")).version == "5"
+    store.upsert(record("6", "Failed"))
+    assert (store.get("u") or record("")).terminal
+    assert looked_at == ["u"] * 3
