@@ -12,8 +12,8 @@ class RunnerError(Exception):
 
 def words(error: Exception) -> str:
     """Return what an error says; Python's own words show a file's name in escapes where the locale is C."""
-    if isinstance(error, OSError) and error.filename is not None:
-        return "{}: {}".format(os.fsdecode(error.filename), os.strerror(error.errno))
+    if isinstance(error, OSError) and error.filename is not None and error.errno is not None:
+        return "{}: {}".format(os.fsdecode(error.filename), os.strerror(error.errno or 0))
     return str(error)
 
 

@@ -127,6 +127,9 @@ class PodTable:
     def record(self, pod: LivePod, job_id: int) -> None:
         """Note the pod's job, on disk and for everyone. Raises StoreError."""
         with self.lock:
+            if pod.job_id not in (None, job_id):
+                # Reports are numbered by job: the other job's would hide the first ones of this.
+                pod.report = None
             pod.job_id, pod.recorded_at, pod.doubt_since = job_id, time.monotonic(), None
             pod.job, pod.missing, pod.gone, pod.term_sent_for = None, 0, False, None
             self.store.record_job(pod.uid, job_id)

@@ -56,6 +56,7 @@ def api(site: QuietSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     ):
         yield address
         site.over.set()
+        wait_for(lambda: site.readers == 0)
 
 
 class Reader(http.client.HTTPConnection):

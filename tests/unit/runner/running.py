@@ -64,7 +64,8 @@ class Site:
 
     def reports(self) -> list[Report]:
         """Return all reports in the spool folder, oldest first, as the sidecar reads them."""
-        found = [msgspec.json.decode(path.read_bytes(), type=Report) for path in self.spool.iterdir()]
+        whole = [path for path in self.spool.iterdir() if not path.name.startswith(".")]
+        found = [msgspec.json.decode(path.read_bytes(), type=Report) for path in whole]
         return sorted(found, key=lambda report: report.sequence)
 
     def last(self) -> Report:
