@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from .bed import Bed
 
 PROGRESS_EVERY = 10.0
+# What came up may fall back once: a node that was ready before a power cut is so until its kubelet says otherwise.
+SETTLE = 60.0
 
 
 class PartError(TestbedError):
@@ -111,7 +113,7 @@ class Graph:
             self._line(f"{part.name}: {part.what} …")
             step.say(f"not there: {error}")
             part.up(self.bed, step)
-            words = step.wait(lambda: part.health(self.bed), within=5)
+            words = step.wait(lambda: part.health(self.bed), within=SETTLE)
             self._line(f"{part.name}: up after {time.monotonic() - step.began:.1f} s ({words})")
 
     def _failure(self, name: str, future: Future[None]) -> PartError | None:
