@@ -24,6 +24,7 @@ demo-down: | python ## remove every trace of it but the caches
 clean: | python ## remove the caches too, and what was built in this tree
 	@$(or $(PYTHON),python3) -m tests.testbed clean
 	@rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 kubeconfig: | python ## print where the test bed's kubeconfig is (export KUBECONFIG=$$(make -s kubeconfig))
 	@$(or $(PYTHON),python3) -m tests.testbed kubeconfig
