@@ -16,14 +16,13 @@ from interlink.api.followers import Followers, TooManyFollowersError
 from interlink.api.translate import plugin_request
 from interlink.http.app import SESSION_HEADER, App, Route, decode, new_app, read_json, request_id, write_json
 from interlink.http.client import HttpClient, PeerUnreachableError
-from interlink.wire.messages import Changes, LogRequest, PodStatus, RawPodCreateRequest
+from interlink.wire.messages import Changes, LogRequest, PodCreateRequest, PodStatus
 from interlink.wire.pod import Pod
 
 #: Seconds that a sidecar may take: submitting and looking up are two Slurm calls of at most 15 s each.
 SIDECAR_TIMEOUT = 45.0
 #: The longest silence of a followed log, in seconds; the sidecar sends nothing while the container prints nothing.
 LOG_SILENCE = 24 * 3600.0
-DEFAULT_THREADS = 64
 
 
 class InterLinkApi:
@@ -36,7 +35,7 @@ class InterLinkApi:
 
     def create(self, request: falcon.Request, response: falcon.Response) -> None:
         """Pass a pod on, its volumes' contents sorted by container."""
-        message = read_json(request, RawPodCreateRequest)
+        message = read_json(request, PodCreateRequest)
         pod = decode(message.pod, Pod)
         body = msgspec.json.encode(plugin_request(message, pod))
         self._pass_on(response, self._ask(request, "POST", "/create", body))
@@ -76,12 +75,14 @@ class InterLinkApi:
         follow = decode(body, LogRequest).Opts.Follow
         try:
             self.followers.admit()
+        except TooManyFollowersError as error:
+            raise falcon.HTTPTooManyRequests(title="too many logs", description=str(error), retry_after=10) from error
+        try:
             chunks = self.sidecar.stream(
                 "GET", "/getLogs", body, self._headers(request), LOG_SILENCE if follow else SIDECAR_TIMEOUT
             )
-        except TooManyFollowersError as error:
-            raise falcon.HTTPTooManyRequests(title="too many logs", description=str(error), retry_after=10) from error
         except PeerUnreachableError as error:
+            self.followers.leave()
             raise _away(error) from error
         response.status = chunks.status
         response.content_type = chunks.headers.get("Content-Type", falcon.MEDIA_TEXT)
@@ -133,7 +134,7 @@ def _from_sidecar(answer: BaseHTTPResponse, message: Any) -> Any:
         raise falcon.HTTPBadGateway(title="the sidecar's answer is malformed", description=str(error)) from error
 
 
-def build_app(sidecar: HttpClient, tokens: TokenFile | None = None, threads: int = DEFAULT_THREADS) -> App:
+def build_app(sidecar: HttpClient, threads: int, tokens: TokenFile | None = None) -> App:
     """Return the WSGI application of the InterLink API; a quarter of the threads is never given to log readers."""
     app = new_app([BearerAuth(tokens)] if tokens else [])
     api = InterLinkApi(sidecar, Followers(threads * 3 // 4))

@@ -24,20 +24,24 @@ class Followers:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
+        self._places = threading.Semaphore(limit)
         self._open: dict[LogStream, Callable[[], bool]] = {}
         self._lock = threading.Lock()
         self._watcher: threading.Thread | None = None
 
     def admit(self) -> None:
-        """Say whether one more may be read. Raises TooManyFollowersError."""
-        with self._lock:
-            if len(self._open) >= self.limit:
-                raise TooManyFollowersError(
-                    f"{self.limit} logs are being read; try again later, or raise RequestThreads on the edge host"
-                )
+        """Take a place for one more, for ``follow`` or ``leave`` to give back. Raises TooManyFollowersError."""
+        if not self._places.acquire(blocking=False):
+            raise TooManyFollowersError(
+                f"{self.limit} logs are being read; try again later, or raise RequestThreads on the edge host"
+            )
+
+    def leave(self) -> None:
+        """Give back a place that was taken."""
+        self._places.release()
 
     def follow(self, chunks: ByteStream, gone: Callable[[], bool]) -> "LogStream":
-        """Return the stream for the WSGI server; ``gone`` tells whether its client has left."""
+        """Return the stream for the WSGI server, which holds the place; ``gone`` tells whether its client has left."""
         stream = LogStream(chunks, self._forget)
         with self._lock:
             self._open[stream] = gone
@@ -46,13 +50,11 @@ class Followers:
                 self._watcher.start()
         return stream
 
-    def __len__(self) -> int:
-        """How many logs are being read."""
-        return len(self._open)
-
     def _forget(self, stream: "LogStream") -> None:
         with self._lock:
-            self._open.pop(stream, None)
+            known = self._open.pop(stream, None)
+        if known is not None:
+            self.leave()
 
     def _watch(self) -> None:
         pause = threading.Event()

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from interlink.wire.messages import RawPodCreateRequest, RetrievedContainer
+from interlink.wire.messages import PodCreateRequest, RetrievedContainer
 from interlink.wire.pod import Container, Pod
 
 #: What the public InterLink always sends beside the pod; plugins may rely on the keys being there.
@@ -43,7 +43,7 @@ class PluginCreateRequest(msgspec.Struct, kw_only=True):
     job_config: dict[str, Any] = msgspec.field(default_factory=lambda: JOB_CONFIG, name="jobConfig")
 
 
-def plugin_request(request: RawPodCreateRequest, pod: Pod) -> PluginCreateRequest:
+def plugin_request(request: PodCreateRequest, pod: Pod) -> PluginCreateRequest:
     """Return the plugin's request: each container with the contents of the volumes that it mounts."""
     containers = [*(pod.spec.initContainers or []), *pod.spec.containers]
     return PluginCreateRequest(
@@ -51,7 +51,7 @@ def plugin_request(request: RawPodCreateRequest, pod: Pod) -> PluginCreateReques
     )
 
 
-def _retrieved(container: Container, pod: Pod, request: RawPodCreateRequest) -> RetrievedContainer:
+def _retrieved(container: Container, pod: Pod, request: PodCreateRequest) -> RetrievedContainer:
     mounted = {mount.name for mount in container.volumeMounts or []}
     volumes = [volume for volume in pod.spec.volumes or [] if volume.get("name") in mounted]
     config_maps = {_source(volume, "configMap", "name") for volume in volumes}

@@ -42,7 +42,7 @@ def run_api(options: argparse.Namespace) -> int:
         )
     tokens = TokenFile(config.interlink_token_file) if config.interlink_token_file else None
     sidecar = HttpClient(sidecar_address(config), config.request_threads)
-    app = build_app(sidecar, tokens, config.request_threads)
+    app = build_app(sidecar, config.request_threads, tokens)
     serve(app, address, config.request_threads, on_stop=lambda: None)
     return 0
 

@@ -60,7 +60,7 @@ def create_server(app: Any, listener: socket.socket, threads: int) -> Any:
         app,
         sockets=[listener],
         threads=threads,
-        # One more than the pool's threads for keep-alive connections of clients that are idle between requests.
+        # More than the pool's threads: clients keep connections that are idle between requests.
         connection_limit=threads * 4,
         max_request_body_size=MAX_REQUEST_BYTES,
         # select(2) cannot look at more than 1,024 connections.

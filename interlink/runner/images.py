@@ -106,8 +106,8 @@ class Image:
         else:
             with open(self.log, "rb") as log:
                 lines = [os.fsdecode(line).strip() for line in log if line.strip()]
-            words = [line.replace("FATAL:", "").strip() for line in lines if line.startswith("FATAL:")] or lines[-1:]
-            self.fault = "{}: {}".format(self.name, " ".join(words)[-1000:] or "pull ended with {}".format(status))
+            said = [line.replace("FATAL:", "").strip() for line in lines if line.startswith("FATAL:")] or lines[-1:]
+            self.fault = "{}: {}".format(self.name, " ".join(said)[-1000:] or "pull ended with {}".format(status))
             if os.path.exists(self.partial):
                 os.unlink(self.partial)
         self._unlock(ready=status == 0)

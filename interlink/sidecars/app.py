@@ -127,29 +127,24 @@ def _is_time(text: str) -> bool:
     return True
 
 
-def _refused(_request: falcon.Request, _response: falcon.Response, error: Exception, _params: object) -> None:
-    # The title is a reason as Kubernetes writes them: it becomes the pod's.
-    raise falcon.HTTPUnprocessableEntity(title=getattr(error, "reason", "Refused"), description=str(error))
+#: Each condition of a site and its HTTP error. A refusal's title is a reason as Kubernetes writes them: the pod's.
+CONDITIONS: dict[type[Exception], Callable[[Exception], falcon.HTTPError]] = {
+    Refused: lambda error: falcon.HTTPUnprocessableEntity(
+        title=getattr(error, "reason", "Refused"), description=str(error)
+    ),
+    Unavailable: lambda error: falcon.HTTPServiceUnavailable(
+        title="the site does not answer", description=str(error), retry_after=5
+    ),
+    Deleted: lambda error: falcon.HTTPConflict(title="the pod was deleted", description=str(error)),
+    NotFound: lambda error: falcon.HTTPNotFound(title="not found", description=str(error)),
+    NotStarted: lambda error: falcon.HTTPBadRequest(title="not started", description=str(error)),
+    CursorExpired: lambda error: falcon.HTTPGone(title="cursor expired", description=str(error)),
+}
 
 
-def _unavailable(_request: falcon.Request, _response: falcon.Response, error: Exception, _params: object) -> None:
-    raise falcon.HTTPServiceUnavailable(title="the site does not answer", description=str(error), retry_after=5)
-
-
-def _deleted(_request: falcon.Request, _response: falcon.Response, error: Exception, _params: object) -> None:
-    raise falcon.HTTPConflict(title="the pod was deleted", description=str(error))
-
-
-def _not_found(_request: falcon.Request, _response: falcon.Response, error: Exception, _params: object) -> None:
-    raise falcon.HTTPNotFound(title="not found", description=str(error))
-
-
-def _not_started(_request: falcon.Request, _response: falcon.Response, error: Exception, _params: object) -> None:
-    raise falcon.HTTPBadRequest(title="not started", description=str(error))
-
-
-def _expired(_request: falcon.Request, _response: falcon.Response, error: Exception, _params: object) -> None:
-    raise falcon.HTTPGone(title="cursor expired", description=str(error))
+def _on_condition(_request: falcon.Request, _response: falcon.Response, error: Exception, _params: object) -> None:
+    kind = next(kind for kind in type(error).__mro__ if kind in CONDITIONS)
+    raise CONDITIONS[kind](error) from error
 
 
 def build_app(backend: Backend) -> App:
@@ -161,13 +156,6 @@ def build_app(backend: Backend) -> App:
     app.add_route("/status", Route(sidecar.status))
     app.add_route("/changes", Route(sidecar.changes))
     app.add_route("/getLogs", Route(sidecar.logs))
-    for error, handler in (
-        (Refused, _refused),
-        (Unavailable, _unavailable),
-        (Deleted, _deleted),
-        (NotFound, _not_found),
-        (NotStarted, _not_started),
-        (CursorExpired, _expired),
-    ):
-        app.add_error_handler(error, handler)
+    for condition in CONDITIONS:
+        app.add_error_handler(condition, _on_condition)
     return app

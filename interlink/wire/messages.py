@@ -17,26 +17,8 @@ EXTENSION_CHANGES = "changes"
 CLUSTER_ANNOTATION = "interlink.io/cluster"
 
 
-class VolumeContents(msgspec.Struct, kw_only=True):
-    """The contents of one projected volume, as the virtual kubelet gathered them (a v1.ConfigMap by shape)."""
-
-    metadata: dict[str, Any] = {}
-    data: dict[str, str] | None = None
-    binaryData: dict[str, str] | None = None
-
-
 class PodCreateRequest(msgspec.Struct, kw_only=True):
-    """What the virtual kubelet posts to InterLink's ``/create``."""
-
-    pod: Pod
-    configmaps: list[dict[str, Any]] | None = None
-    secrets: list[dict[str, Any]] | None = None
-    projectedvolumesmaps: list[dict[str, Any]] | None = None
-    jobscriptURL: str = ""
-
-
-class RawPodCreateRequest(msgspec.Struct, kw_only=True):
-    """The same request with the pod kept as the bytes that came, for a part that only passes it on."""
+    """What the virtual kubelet posts to InterLink's ``/create``; the pod stays the bytes that came, to be passed on."""
 
     pod: msgspec.Raw
     configmaps: list[dict[str, Any]] | None = None

@@ -28,7 +28,7 @@ def address(tmp_path: Path) -> Iterator[Address]:
 
 @pytest.fixture
 def client(address: Address) -> falcon.testing.TestClient:
-    return falcon.testing.TestClient(build_app(HttpClient(address)))
+    return falcon.testing.TestClient(build_app(HttpClient(address), 8))
 
 
 def send(client: falcon.testing.TestClient, path: str, message: Any, **options: Any) -> falcon.testing.Result:
@@ -75,7 +75,7 @@ def test_the_callers_session_header_comes_back_and_is_made_where_it_is_missing(
 
 
 def test_a_sidecar_that_is_away_is_a_502_that_names_it(tmp_path: Path) -> None:
-    client = falcon.testing.TestClient(build_app(HttpClient(Address.parse(f"unix://{tmp_path}/none.sock", 0))))
+    client = falcon.testing.TestClient(build_app(HttpClient(Address.parse(f"unix://{tmp_path}/none.sock", 0)), 8))
     for path, message in (
         ("/create", {"pod": make_pod()}),
         ("/delete", make_pod()),
@@ -101,7 +101,7 @@ def test_whatever_is_no_message_is_answered_400(client: falcon.testing.TestClien
 @pytest.fixture
 def guarded(address: Address, tmp_path: Path) -> falcon.testing.TestClient:
     (tmp_path / "tokens").write_text("# the cluster's\none\n\ntwo\n")
-    return falcon.testing.TestClient(build_app(HttpClient(address), TokenFile(tmp_path / "tokens")))
+    return falcon.testing.TestClient(build_app(HttpClient(address), 8, TokenFile(tmp_path / "tokens")))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from interlink.api.translate import plugin_request
-from interlink.wire.messages import RawPodCreateRequest, RetrievedPodData
+from interlink.wire.messages import PodCreateRequest, RetrievedPodData
 from interlink.wire.pod import Pod
 
 POD = {
@@ -37,7 +37,7 @@ REQUEST = {
 
 
 def translated(request: Mapping[str, object]) -> bytes:
-    message = msgspec.json.decode(msgspec.json.encode(request), type=RawPodCreateRequest)
+    message = msgspec.json.decode(msgspec.json.encode(request), type=PodCreateRequest)
     return msgspec.json.encode(plugin_request(message, msgspec.json.decode(message.pod, type=Pod)))
 
 
