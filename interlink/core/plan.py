@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
-PLAN_VERSION = 1
+PLAN_VERSION = 2
 
 #: Files of a job's folder; the runner knows the same names.
 PLAN_FILE = "plan.json"
@@ -27,11 +27,20 @@ class PlanFile(msgspec.Struct, kw_only=True, rename="camel"):
 
 
 class PlanVolume(msgspec.Struct, kw_only=True, rename="camel"):
-    """One volume: an empty directory, or files that the runner writes when the job starts."""
+    """One volume: an empty directory, files that the runner writes, or a path of the site that it binds."""
 
     name: str
-    kind: Literal["emptyDir", "files"]
+    kind: Literal["emptyDir", "files", "path"]
+    #: emptyDir: "" or "Memory", and the most bytes that it may hold.
+    medium: str = ""
+    size_limit: int | None = None
+    #: files: what is in it.
     files: list[PlanFile] = []
+    #: path (hostPath, persistentVolumeClaim): where on the compute node, v1.HostPathVolumeSource.type, and whether
+    #: the claim lets nobody write.
+    path: str = ""
+    path_type: str = ""
+    read_only: bool = False
 
 
 class PlanMount(msgspec.Struct, kw_only=True, rename="camel"):
@@ -41,6 +50,37 @@ class PlanMount(msgspec.Struct, kw_only=True, rename="camel"):
     mount_path: str
     sub_path: str = ""
     read_only: bool = False
+    #: v1.MountPropagationMode: "" or None, HostToContainer, Bidirectional.
+    propagation: str = ""
+
+
+class PlanHandler(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
+    """One action of a probe or hook, v1.ProbeHandler and v1.LifecycleHandler; ports are numbers here."""
+
+    kind: Literal["exec", "httpGet", "tcpSocket", "grpc", "sleep"]
+    command: list[str] = []
+    #: httpGet, tcpSocket, grpc. An empty host is this node, whose network the pod's containers share.
+    host: str = ""
+    port: int = 0
+    scheme: Literal["HTTP", "HTTPS"] = "HTTP"
+    path: str = "/"
+    headers: list[tuple[str, str]] = []
+    #: grpc: the service's name in the health check request.
+    service: str = ""
+    seconds: int = 0
+
+
+class PlanProbe(msgspec.Struct, kw_only=True, rename="camel"):
+    """v1.Probe with the API's defaults filled in; seconds."""
+
+    handler: PlanHandler
+    initial_delay_seconds: int = 0
+    period_seconds: int = 10
+    timeout_seconds: int = 1
+    success_threshold: int = 1
+    failure_threshold: int = 3
+    #: None: the pod's own grace period.
+    termination_grace_period_seconds: int | None = None
 
 
 class PlanContainer(msgspec.Struct, kw_only=True, rename="camel"):
@@ -55,16 +95,61 @@ class PlanContainer(msgspec.Struct, kw_only=True, rename="camel"):
     #: (name, value) pairs in the pod's order.
     env: list[tuple[str, str]] = []
     mounts: list[PlanMount] = []
+    #: "Always" on an init container makes it a sidecar that runs beside all that follow.
+    restart_policy: Literal["", "Always"] = ""
+    #: Bytes and cores that this container may use; None is no limit of its own.
+    memory_limit: int | None = None
+    cpu_limit: float | None = None
+    #: Whether it asked for GPUs, by their maker: the runtime shows it the node's driver (--nv, --rocm).
+    gpu: Literal["", "nvidia", "amd"] = ""
+    #: Started across the allocation's nodes and tasks by the plan's ``mpi`` launcher.
+    mpi: bool = False
+    startup_probe: PlanProbe | None = None
+    liveness_probe: PlanProbe | None = None
+    readiness_probe: PlanProbe | None = None
+    post_start: PlanHandler | None = None
+    pre_stop: PlanHandler | None = None
+    termination_message_path: str = "/dev/termination-log"
+    termination_message_policy: Literal["File", "FallbackToLogsOnError"] = "File"
+    stdin: bool = False
+    stdin_once: bool = False
+    tty: bool = False
+    #: Numeric ids of securityContext, already allowed by the site's policy; None is the job's own user.
+    run_as_user: int | None = None
+    run_as_group: int | None = None
 
 
 class PlanRuntime(msgspec.Struct, kw_only=True, rename="camel"):
-    """How containers are started: under apptainer, or (``none``) straight on the host."""
+    """How containers are started: under one of the runtimes, or (``none``) straight on the host."""
 
-    kind: Literal["apptainer", "none"]
+    kind: Literal["apptainer", "enroot", "podman-hpc", "charliecloud", "none"]
     executable: str = "apptainer"
     options: list[str] = []
     #: Folder of pulled images, shared by the site's jobs.
     image_cache: str = ""
+    #: A docker config.json ("auths") made of the pod's imagePullSecrets; empty where it has none. Secret.
+    registry_auth: str = ""
+
+
+class PlanMpi(msgspec.Struct, kw_only=True, rename="camel"):
+    """How a container with ``mpi`` set is started on every task of the allocation."""
+
+    launcher: Literal["srun", "mpiexec"] = "srun"
+    #: The launcher's executable and the flags of mpi-flags, already let through by the site's policy.
+    executable: str = "srun"
+    flags: list[str] = []
+
+
+class PlanEgress(msgspec.Struct, kw_only=True, rename="camel"):
+    """A way out of a compute node without a route: a SOCKS proxy by ssh through the login node (the Tsocks keys)."""
+
+    login_node: str
+    #: Path of libtsocks.so on the compute nodes; empty leaves only the ALL_PROXY variables.
+    library: str = ""
+    #: Networks (CIDR) that are reached directly.
+    local_networks: list[str] = []
+    ssh: str = "ssh"
+    ssh_options: list[str] = []
 
 
 class Plan(msgspec.Struct, kw_only=True, rename="camel"):
@@ -82,7 +167,14 @@ class Plan(msgspec.Struct, kw_only=True, rename="camel"):
     termination_grace_period_seconds: int = 30
     active_deadline_seconds: int | None = None
     volumes: list[PlanVolume] = []
+    #: Run one after another, each to its end (or, with restart_policy Always, until it has started), before the rest.
+    init_containers: list[PlanContainer] = []
     containers: list[PlanContainer]
+    mpi: PlanMpi | None = None
+    egress: PlanEgress | None = None
+    #: A container's log is cut off into NAME.log.1 … when it is this large; so many old ones are kept.
+    log_max_bytes: int = 10 * 1024**2
+    log_files: int = 5
 
 
 class Report(msgspec.Struct, kw_only=True, rename="camel"):
@@ -104,6 +196,7 @@ class Report(msgspec.Struct, kw_only=True, rename="camel"):
     host_ip: str = ""
     #: v1.ContainerStatus objects (name, state, lastState, ready, started, restartCount, image, imageID), spec order.
     containers: list[dict[str, Any]]
+    init_containers: list[dict[str, Any]] = []
     #: Pod-level reason and sentence where the runner itself ended the pod (DeadlineExceeded, …).
     reason: str = ""
     message: str = ""

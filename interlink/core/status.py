@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from interlink.core.job_facts import JobFacts
-from interlink.core.job_states import STARTING, JobEnd, JobPhase, job_end
-from interlink.core.pending_reasons import pending_sentence
+from interlink.core.job.facts import JobFacts
+from interlink.core.job.pending import pending_sentence
+from interlink.core.job.states import STARTING, JobEnd, JobPhase, job_end
 from interlink.core.plan import Report
 from interlink.wire.messages import CLUSTER_ANNOTATION, PodStatus
 from interlink.wire.pod import Pod

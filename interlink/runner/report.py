@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Optional
 from interlink.runner.files import as_utf8, read_json, say, write_whole
 from interlink.runner.times import fractions, now
 
-VERSION = 1
+VERSION = 2
 REPORT_FILE = "report.json"
 
 

@@ -15,7 +15,7 @@ from interlink.runner.volumes import Volumes
 #: Own /tmp and /dev, own process ids, nothing mounted from the host, a writable layer, values never evaluated.
 APPTAINER_OPTIONS = ["--contain", "--pid", "--ipc", "--no-init", "--no-umask", "--no-eval", "--writable-tmpfs"]
 #: Variables that mean something to apptainer itself, its libraries or a shell around it go to the container by this
-#: prefix; only identifiers may, which core/paths.py sees to.
+#: prefix; only identifiers may, which core/pod/paths.py sees to.
 FOR_CONTAINER = "APPTAINERENV_"
 OWN_PREFIXES = ("APPTAINER", "SINGULARITY", "BASH_", "LD_", "XDG_", "DBUS_", "GLIBC_", "PYTHON")
 OWN_NAMES = (

@@ -12,6 +12,8 @@ from interlink.wire.pod import Pod
 
 #: Capability names that a plugin and InterLink advertise in their ping reply (our extensions of the protocol).
 EXTENSION_CHANGES = "changes"
+#: ``POST /update``: the create request again, with newer contents of the volumes of a pod that runs.
+EXTENSION_UPDATE = "update"
 
 #: Annotation by which a virtual kubelet tells a plugin whose pod it is: the UID of its cluster's kube-system namespace.
 CLUSTER_ANNOTATION = "interlink.io/cluster"
@@ -25,6 +27,8 @@ class PodCreateRequest(msgspec.Struct, kw_only=True):
     secrets: list[dict[str, Any]] | None = None
     projectedvolumesmaps: list[dict[str, Any]] | None = None
     jobscriptURL: str = ""
+    #: Ours: the v1.Secrets that imagePullSecrets names (kubernetes.io/dockerconfigjson, or the older dockercfg).
+    imagePullSecrets: list[dict[str, Any]] | None = None
 
 
 class RetrievedContainer(msgspec.Struct, kw_only=True):
@@ -44,6 +48,8 @@ class RetrievedPodData(msgspec.Struct, kw_only=True):
     container: list[RetrievedContainer] | None = None
     jobConfig: dict[str, Any] = {}
     jobScript: str = ""
+    #: Ours: as in PodCreateRequest.
+    imagePullSecrets: list[dict[str, Any]] | None = None
 
 
 class CreateReply(msgspec.Struct, kw_only=True):

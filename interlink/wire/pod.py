@@ -45,6 +45,14 @@ class ResourceRequirements(msgspec.Struct, kw_only=True):
     requests: dict[str, str | int | float] | None = None
 
 
+class ContainerPort(msgspec.Struct, kw_only=True):
+    """v1.ContainerPort: what a probe may name instead of a number."""
+
+    containerPort: int
+    name: str = ""
+    protocol: str = "TCP"
+
+
 class Capabilities(msgspec.Struct, kw_only=True):
     """v1.Capabilities."""
 
@@ -56,6 +64,10 @@ class SecurityContext(msgspec.Struct, kw_only=True):
 
     privileged: bool | None = None
     runAsUser: int | None = None
+    runAsGroup: int | None = None
+    runAsNonRoot: bool | None = None
+    fsGroup: int | None = None
+    supplementalGroups: list[int] | None = None
     capabilities: Capabilities | None = None
 
 
@@ -78,6 +90,11 @@ class Container(msgspec.Struct, kw_only=True):
     lifecycle: dict[str, Any] | None = None
     securityContext: SecurityContext | None = None
     terminationMessagePath: str = "/dev/termination-log"
+    terminationMessagePolicy: str = "File"
+    ports: list[ContainerPort] | None = None
+    stdin: bool = False
+    stdinOnce: bool = False
+    tty: bool = False
 
 
 class PodSpec(msgspec.Struct, kw_only=True):
@@ -93,6 +110,8 @@ class PodSpec(msgspec.Struct, kw_only=True):
     activeDeadlineSeconds: int | None = None
     overhead: dict[str, str | int | float] | None = None
     securityContext: SecurityContext | None = None
+    #: v1.LocalObjectReference each.
+    imagePullSecrets: list[dict[str, Any]] | None = None
     hostAliases: list[dict[str, Any]] | None = None
     hostPID: bool = False
     hostIPC: bool = False

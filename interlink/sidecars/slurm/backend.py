@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Iterator
 
 from interlink.config import Config
-from interlink.core.pod_plan import PlanSettings
+from interlink.core.pod.build import PlanSettings
 from interlink.sidecars.backend import NotFound, Unavailable
 from interlink.sidecars.changes import ChangeJournal
 from interlink.sidecars.slurm.bundle import runner_bundle

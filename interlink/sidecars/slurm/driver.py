@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from interlink.core.job_facts import JobFacts
+from interlink.core.job.facts import JobFacts
 
 
 class SlurmRefused(Exception):
@@ -32,14 +32,19 @@ class SlurmTimedOut(SlurmUnavailable):
 
 
 class JobRequest(msgspec.Struct, kw_only=True, frozen=True):
-    """One batch job as we submit it. ``comment`` is the pod's UID; ``environment`` is all that the job gets."""
+    """One batch job as we submit it. ``comment`` is the pod's UID; ``environment`` is all that the job gets.
+
+    Empty texts and zeros leave Slurm's own default.
+    """
 
     name: str
     comment: str
     script: str
     working_directory: str
     output: str
+    #: Per task.
     cpus: int
+    #: Per node.
     memory_mib: int
     environment: dict[str, str]
     #: None leaves the partition's own limit.
@@ -47,6 +52,24 @@ class JobRequest(msgspec.Struct, kw_only=True, frozen=True):
     #: Empty leaves the site's default.
     partition: str = ""
     account: str = ""
+    qos: str = ""
+    reservation: str = ""
+    constraint: str = ""
+    nodes: int = 1
+    tasks: int = 1
+    #: sbatch's --gres for each node: ``gpu:2``, ``gpu:a100:1``.
+    gres: tuple[str, ...] = ()
+    #: --tmp: local disk of each node.
+    tmp_mib: int = 0
+    #: --signal, as ``B:TERM@60``: the walltime warning.
+    signal: str = ""
+    #: Whether Slurm may run the job again after a preemption or a lost node.
+    requeue: bool = False
+    #: The site's user who owns the job and its files; empty is the service's own user.
+    user: str = ""
+    #: What else the pod's annotations asked for and the policy let through: sbatch's long options without their
+    #: dashes, each once (``exclusive``: "", ``nodelist``: "c1"). A driver that cannot say one refuses it by name.
+    options: dict[str, str] = {}
 
 
 class Capacity(msgspec.Struct, kw_only=True, frozen=True):

@@ -9,8 +9,8 @@ import threading
 import time
 from collections.abc import Iterable
 
-from interlink.core.job_facts import JobFacts
-from interlink.core.job_states import JobPhase
+from interlink.core.job.facts import JobFacts
+from interlink.core.job.states import JobPhase
 from interlink.sidecars.slurm.driver import Capacity, JobRequest, SlurmRefused, SlurmTimedOut, SlurmUnavailable
 
 

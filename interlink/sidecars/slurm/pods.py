@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from interlink.core.job_facts import JobFacts
-from interlink.core.job_states import JobPhase
+from interlink.core.job.facts import JobFacts
+from interlink.core.job.states import JobPhase
 from interlink.core.plan import Report
 from interlink.core.status import PodFacts, pod_status
 from interlink.sidecars.backend import Deleted

@@ -9,8 +9,8 @@ import logging
 import time
 from collections.abc import Iterable
 
-from interlink.core.job_facts import JobFacts
-from interlink.core.job_states import JobPhase
+from interlink.core.job.facts import JobFacts
+from interlink.core.job.states import JobPhase
 from interlink.sidecars.slurm.driver import SlurmDriver, SlurmRefused, SlurmUnavailable
 from interlink.sidecars.slurm.folders import JobFolders, is_uid
 from interlink.sidecars.slurm.pods import LivePod, PodTable

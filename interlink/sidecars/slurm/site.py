@@ -9,7 +9,7 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from interlink.core.job_facts import JobFacts
+from interlink.core.job.facts import JobFacts
 from interlink.sidecars.slurm.driver import SlurmDriver, SlurmRefused, SlurmUnavailable
 
 log = logging.getLogger(__name__)

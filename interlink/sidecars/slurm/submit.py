@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 import msgspec
 
 from interlink.core.errors import UnsupportedPod
-from interlink.core.pod_plan import PlanSettings, build_plan
-from interlink.core.resources import JobResources, job_resources
-from interlink.core.script import batch_script
+from interlink.core.job.resources import JobResources, job_resources
+from interlink.core.job.script import batch_script
+from interlink.core.pod.build import PlanSettings, build_plan
 from interlink.core.status import PodFacts
 from interlink.sidecars.backend import Deleted, Refused, Unavailable
 from interlink.sidecars.slurm.driver import JobRequest, SlurmDriver, SlurmRefused, SlurmTimedOut, SlurmUnavailable

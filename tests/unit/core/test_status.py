@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interlink.core.job_facts import JobFacts
-from interlink.core.job_states import ENDS, PHASES, JobPhase
+from interlink.core.job.facts import JobFacts
+from interlink.core.job.states import ENDS, PHASES, JobPhase
 from interlink.core.plan import Report
 from interlink.core.status import PodFacts, pod_status
 from interlink.wire.messages import CLUSTER_ANNOTATION, PodStatus

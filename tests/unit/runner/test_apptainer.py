@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from interlink.core.errors import UnsupportedPod
-from interlink.core.paths import check_variable
 from interlink.core.plan import PlanRuntime
+from interlink.core.pod.paths import check_variable
 from interlink.runner.runtimes import OWN_PREFIXES, apptainer_command, apptainer_environment
 from interlink.runner.volumes import Volumes
 from tests.unit.runner.running import PlanContainer, PlanMount, PlanVolume, Site

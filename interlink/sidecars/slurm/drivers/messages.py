@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from interlink.core.job_facts import JobFacts
+from interlink.core.job.facts import JobFacts
 from interlink.sidecars.slurm.driver import Capacity, JobRequest
 
 _LENGTH = struct.Struct(">I")

@@ -9,8 +9,8 @@ import pwd
 from collections.abc import Iterable
 from typing import Any
 
-from interlink.core.job_facts import JobFacts
-from interlink.core.job_states import JobPhase, job_phase, parse_state
+from interlink.core.job.facts import JobFacts
+from interlink.core.job.states import JobPhase, job_phase, parse_state
 from interlink.sidecars.slurm.driver import Capacity
 
 _STARTED = (JobPhase.RUNNING, JobPhase.COMPLETING, JobPhase.ENDED)

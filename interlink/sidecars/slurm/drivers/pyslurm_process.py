@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import msgspec
 
-from interlink.core.job_facts import JobFacts
+from interlink.core.job.facts import JobFacts
 from interlink.sidecars.slurm.driver import Capacity, JobRequest, SlurmRefused, SlurmTimedOut, SlurmUnavailable
 from interlink.sidecars.slurm.drivers import messages
 from interlink.sidecars.slurm.drivers.child_process import ChildProcess

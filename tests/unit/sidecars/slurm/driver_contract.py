@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from interlink.core.job_facts import JobFacts
-from interlink.core.job_states import JobPhase
+from interlink.core.job.facts import JobFacts
+from interlink.core.job.states import JobPhase
 from interlink.sidecars.slurm.driver import JobRequest, SlurmDriver, SlurmRefused
 
 NO_SUCH_JOB = 67_000_000

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from interlink.core.job_facts import JobFacts
+from interlink.core.job.facts import JobFacts
 from interlink.sidecars.slurm.reconcile import HISTORY_AGAIN_SECONDS, LOST_AFTER
 from tests.unit.sidecars.contract import make_pod
 from tests.unit.sidecars.slurm.bench import UID, Bench

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from interlink.core.script import batch_script
+from interlink.core.job.script import batch_script
 
 #: Names as files can have them: anything but a slash and NUL, and short enough for the file system.
 NAMES = st.one_of(

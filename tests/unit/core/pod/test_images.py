@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from interlink.core.errors import UnsupportedPod
-from interlink.core.images import image_name, pull_policy
+from interlink.core.pod.images import image_name, pull_policy
 from interlink.wire.pod import Container
 
 OWN = "/data"

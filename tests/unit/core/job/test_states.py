@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interlink.core.job_states import ENDS, FLAGS, PHASES, JobPhase, job_end, job_phase, parse_state
-from interlink.core.pending_reasons import SENTENCES, pending_sentence
+from interlink.core.job.pending import SENTENCES, pending_sentence
+from interlink.core.job.states import ENDS, FLAGS, PHASES, JobPhase, job_end, job_phase, parse_state
 
 
 @pytest.mark.parametrize(

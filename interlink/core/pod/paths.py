@@ -1,6 +1,6 @@
 """Which names, paths and words of a pod may become files or variables at the site; the rest is refused by name.
 
-kube-apiserver checks most of this too, but a sidecar's caller need not be one. Called by ``volumes`` and ``pod_plan``.
+kube-apiserver checks most of this too, but a sidecar's caller need not be one. Called by ``volumes`` and ``build``.
 """
 
 import re

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from interlink.core.job_states import JobPhase, job_phase
+from interlink.core.job.states import JobPhase, job_phase
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,7 +12,7 @@ class JobFacts:
     job_id: int
     #: The pod's UID, from the job's comment.
     uid: str
-    #: Whole words, as ``job_states.parse_state`` returns them.
+    #: Whole words, as ``states.parse_state`` returns them.
     state: str
     flags: frozenset[str] = frozenset()
     #: Slurm's reason word for a pending or ended job.
@@ -21,6 +21,8 @@ class JobFacts:
     submit_time: float | None = None
     start_time: float | None = None
     end_time: float | None = None
+    #: When Slurm expects a pending job to start, epoch seconds.
+    expected_start: float | None = None
     time_limit_minutes: int | None = None
     nodes: str = ""
     #: User id of whoever cancelled the job.

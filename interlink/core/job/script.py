@@ -1,6 +1,7 @@
 """The batch script of a pod's job: a fixed template with three paths in it, and the administrator's CommandPrefix.
 
-The template is templates/job/batch.sh.j2; the wheel carries it as interlink/core/templates. It is read once, like code.
+The template is templates/job/batch.sh.j2; the wheel carries it as interlink/core/job/templates. It is read once, like
+code.
 """
 
 import shlex
@@ -11,7 +12,7 @@ import jinja2
 
 _HERE = Path(__file__).parent
 #: In an installed wheel, and in a checkout.
-_FOLDERS = (_HERE / "templates", _HERE.parent.parent / "templates" / "job")
+_FOLDERS = (_HERE / "templates", _HERE.parents[2] / "templates" / "job")
 
 
 def batch_script(*, python: str, runner: str, plan: str, command_prefix: str = "") -> str:

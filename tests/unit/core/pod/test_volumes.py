@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from interlink.core.errors import UnsupportedPod
-from interlink.core.paths import check_relative
 from interlink.core.plan import PlanFile
-from interlink.core.volumes import plan_volumes
+from interlink.core.pod.paths import check_relative
+from interlink.core.pod.volumes import plan_volumes
 from interlink.wire.messages import RetrievedContainer
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from interlink.core.errors import UnsupportedPod
 from interlink.core.plan import Plan, PlanMount
-from interlink.core.pod_plan import HOST_RUNTIME_ANNOTATION, PlanSettings, build_plan
+from interlink.core.pod.build import HOST_RUNTIME_ANNOTATION, PlanSettings, build_plan
 from interlink.wire.pod import Pod
 from tests.unit.core.pods import UID, make_pod, make_request
 

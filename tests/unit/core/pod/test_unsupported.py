@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from interlink.core.errors import UnsupportedPod
-from interlink.core.unsupported import refuse_unsupported
+from interlink.core.pod.unsupported import refuse_unsupported
 from tests.unit.core.pods import make_pod
 
 EMPTY_DIR = [{"name": "v", "emptyDir": {}}]

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from interlink.core.errors import UnsupportedPod
-from interlink.core.paths import check_label, check_relative
 from interlink.core.plan import PlanFile, PlanVolume
+from interlink.core.pod.paths import check_label, check_relative
 from interlink.wire.messages import RetrievedContainer
 
 T = TypeVar("T")

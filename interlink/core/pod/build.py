@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from interlink.core.errors import UnsupportedPod
-from interlink.core.images import image_name, pull_policy
-from interlink.core.paths import check_absolute, check_label, check_relative, check_text, check_uid, check_variable
 from interlink.core.plan import Plan, PlanContainer, PlanMount, PlanRuntime
-from interlink.core.unsupported import refuse_unsupported
-from interlink.core.volumes import plan_volumes
+from interlink.core.pod.images import image_name, pull_policy
+from interlink.core.pod.paths import check_absolute, check_label, check_relative, check_text, check_uid, check_variable
+from interlink.core.pod.unsupported import refuse_unsupported
+from interlink.core.pod.volumes import plan_volumes
 from interlink.wire.messages import RetrievedPodData
 from interlink.wire.pod import Container, Pod, VolumeMount
 

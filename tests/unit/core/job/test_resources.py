@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from interlink.core.errors import UnsupportedPod
-from interlink.core.resources import JobResources, job_resources
+from interlink.core.job.resources import JobResources, job_resources
 from interlink.wire.pod import Pod
 from tests.unit.core.pods import make_pod
 
