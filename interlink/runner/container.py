@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Dict, Optional
 from interlink.runner.crilog import Log
 from interlink.runner.files import RunnerError, words
 from interlink.runner.processes import die_with_parent, kill_session
-from interlink.runner.runtimes import apptainer_command, apptainer_environment, host_command, host_environment
+from interlink.runner.runtimes import Bind
 from interlink.runner.times import now, seconds
 
 if TYPE_CHECKING:
@@ -109,19 +109,17 @@ class Container:
         return False
 
     def _launch(self) -> None:
-        plan, pairs = self.pod.plan, self.spec.get("env", ())
-        folder: Optional[str] = None
-        if self.image is not None:
-            argv = apptainer_command(plan, self.spec, self.image.path, self.pod.volumes)
-            environment = apptainer_environment(pairs)
-        else:
-            argv, folder = host_command(plan, self.spec, self.pod.volumes)
-            environment = host_environment(pairs, folder)
-            folder = self.spec.get("workingDir") or folder
+        volumes = self.pod.volumes
+        binds = [
+            Bind(volumes.source(mount), mount["mountPath"], volumes.read_only(mount), mount.get("propagation", ""))
+            for mount in self.spec.get("mounts", ())
+        ]
+        image = "" if self.image is None else self.image.path
+        launch = self.pod.runtime.launch(self.spec, image, binds, self.spec.get("env", ()))
         self.log.begin()
         self.process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, cwd=folder,
-            start_new_session=True, preexec_fn=die_with_parent,
+            launch.argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env=launch.environment, cwd=launch.folder, start_new_session=True, preexec_fn=die_with_parent,
         )  # fmt: skip
         self.pod.guard.tell(self.process.pid, alive=True)
         self.began, self.ended_at, self.kill_at = now(), 0.0, 0.0

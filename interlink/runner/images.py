@@ -12,18 +12,18 @@ from typing import Any, Dict, Optional
 
 from interlink.runner.files import words
 from interlink.runner.processes import die_with_parent, kill_session
+from interlink.runner.runtimes import Runtime
 
 
 class Image:
     """One image of the pod: pulled into the site's cache by one job at a time, then used by all."""
 
-    def __init__(self, plan: Dict[str, Any], name: str, policy: str) -> None:
-        runtime = plan["runtime"]
-        self.name, self.policy = name, policy
-        self.executable, self.cache = runtime.get("executable", "apptainer"), runtime.get("imageCache", "")
+    def __init__(self, plan: Dict[str, Any], runtime: Runtime, name: str, policy: str) -> None:
+        self.runtime, self.name, self.policy = runtime, name, policy
+        self.cache = plan["runtime"].get("imageCache", "")
         self.local, self.fault = name.startswith("/"), ""
         # What was looked at is what is used: a link could lead elsewhere by then.
-        self.path = os.path.realpath(name) if self.local else os.path.join(self.cache, self._key() + ".sif")
+        self.path = os.path.realpath(name) if self.local else os.path.join(self.cache, self._key() + runtime.suffix)
         self.ready = os.path.isfile(self.path) if self.local else policy != "Always" and os.path.exists(self.path)
         self.pull: "Optional[subprocess.Popen[bytes]]" = None
         self.lock = -1
@@ -75,10 +75,9 @@ class Image:
                 self._unlock(ready=True)
                 return
             with open(self.log, "wb") as log:
-                environment = {**os.environ, "APPTAINER_CACHEDIR": os.path.join(self.cache, "layers")}
+                launch = self.runtime.pull(self.name, self.partial, "")
                 self.pull = subprocess.Popen(
-                    [self.executable, "pull", "--force", self.partial, self.name],
-                    stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
+                    launch.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=launch.environment,
                     start_new_session=True, preexec_fn=die_with_parent,
                 )  # fmt: skip
 

@@ -15,6 +15,7 @@ from interlink.runner.files import say
 from interlink.runner.images import Image
 from interlink.runner.processes import Guard
 from interlink.runner.report import Reporter
+from interlink.runner.runtimes import runtime_of
 from interlink.runner.volumes import Volumes
 
 #: The loop's pause when nothing happens: then it looks at locks, and writes a report that a full disk refused.
@@ -30,6 +31,7 @@ class PodRunner:
 
     def __init__(self, plan: Dict[str, Any], job: str, guard: Guard, reporter: Reporter) -> None:
         self.plan, self.job, self.guard, self.reporter = plan, job, guard, reporter
+        self.runtime = runtime_of(plan)
         self.images: Dict[str, Image] = {}
         self.volumes = Volumes(plan)
         self.stopping = False
@@ -45,12 +47,12 @@ class PodRunner:
 
     def image_of(self, spec: Dict[str, Any], again: bool = False) -> "Image | None":
         """Return the container's image, shared by all that name it alike; ``again`` forgets a pull that failed."""
-        if self.plan["runtime"]["kind"] == "none":
+        if not self.runtime.images:
             return None
         name = spec["image"]
         image = self.images.get(name)
         if image is None or (again and image.fault):
-            image = self.images[name] = Image(self.plan, name, self._pull_policy(name))
+            image = self.images[name] = Image(self.plan, self.runtime, name, self._pull_policy(name))
         return image
 
     def _pull_policy(self, name: str) -> str:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from interlink.core.errors import UnsupportedPod
 from interlink.core.plan import PlanRuntime
 from interlink.core.pod.paths import check_variable
-from interlink.runner.runtimes import OWN_PREFIXES, apptainer_command, apptainer_environment
-from interlink.runner.volumes import Volumes
+from interlink.runner.runtimes import Bind, runtime_of
+from interlink.runner.runtimes.apptainer import OWN_PREFIXES, container_environment
 from tests.unit.runner.running import PlanContainer, PlanMount, PlanVolume, Site
 
 #: Pulls by copying FAKE_IMAGE (or fails with its words); runs by writing down what it was called with.
@@ -109,7 +109,7 @@ def test_the_environment_is_the_pods_and_none_of_the_jobs(site: Site, apptainer:
      "TEMP", "GODEBUG", "GOTRACEBACK", "GCONV_PATH", "LOCPATH", "NLSPATH", "HOSTALIASES", "RESOLV_HOST_CONF"],
 )  # fmt: skip
 def test_what_would_steer_the_runtime_goes_to_the_container_alone(name: str) -> None:
-    environ = apptainer_environment([(name, "pod's"), ("https_proxy", "p")])
+    environ = container_environment([(name, "pod's"), ("https_proxy", "p")])
     assert environ["APPTAINERENV_" + name] == "pod's"
     assert environ.get(name) != "pod's"
     assert environ["https_proxy"] == "p"
@@ -230,18 +230,14 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=2
 
 
 @given(command=st.lists(TEXT, min_size=1), args=st.lists(TEXT), path=TEXT)
-def test_hostile_words_and_paths_stay_single_words(
-    tmp_path_factory: pytest.TempPathFactory, command: list[str], args: list[str], path: str
-) -> None:
-    folder = tmp_path_factory.mktemp("job")
-    plan = {"folder": str(folder), "runtime": {}, "volumes": [{"name": "v", "kind": "emptyDir"}]}
-    spec = {"command": command, "args": args, "mounts": [{"volume": "v", "mountPath": "/" + path}]}
-    argv = apptainer_command(plan, spec, "/image.sif", Volumes(plan))
+def test_hostile_words_and_paths_stay_single_words(command: list[str], args: list[str], path: str) -> None:
+    runtime = runtime_of({"folder": "/job", "runtime": {"kind": "apptainer"}})
+    argv = runtime.launch({"command": command, "args": args}, "/image.sif", [Bind("/source", "/" + path)], []).argv
     image = argv.index("/image.sif")
     assert argv[image + 1 :] == command + args
     assert argv[image - 2] == "--mount"
     (fields,) = csv.reader(io.StringIO(argv[image - 1], newline=""))
-    assert fields == ["type=bind", f"source={folder}/volumes/v", f"destination=/{path}"]
+    assert fields == ["type=bind", "source=/source", f"destination=/{path}"]
     assert all(word.startswith("-") for word in argv[3 : image - 1])
 
 
@@ -249,6 +245,6 @@ def test_hostile_words_and_paths_stay_single_words(
 def test_every_variable_reaches_the_container_by_its_own_name_or_apptainers_prefix(
     pairs: list[tuple[str, str]],
 ) -> None:
-    environ = apptainer_environment(pairs)
+    environ = container_environment(pairs)
     for name, value in dict(pairs).items():
         assert value in (environ.get(name), environ.get("APPTAINERENV_" + name))

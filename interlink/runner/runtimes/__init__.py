@@ -1,0 +1,20 @@
+"""The container runtimes, one module each; ``runtime_of`` picks the plan's. Called by ``runner/pod.py``."""
+
+from typing import Any, Dict, Type
+
+from interlink.runner.files import RunnerError
+from interlink.runner.runtimes.apptainer import Apptainer
+from interlink.runner.runtimes.base import Bind, Launch, Runtime
+from interlink.runner.runtimes.host import Host
+
+__all__ = ["Bind", "Launch", "Runtime", "runtime_of"]
+
+RUNTIMES: "Dict[str, Type[Runtime]]" = {"apptainer": Apptainer, "none": Host}
+
+
+def runtime_of(plan: Dict[str, Any]) -> Runtime:
+    """Return the runtime of a plan's containers. Raises RunnerError for one that this runner does not know."""
+    kind = plan["runtime"]["kind"]
+    if kind not in RUNTIMES:
+        raise RunnerError("this runner knows no runtime {!r}, only {}".format(kind, ", ".join(sorted(RUNTIMES))))
+    return RUNTIMES[kind](plan)
