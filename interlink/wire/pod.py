@@ -128,6 +128,11 @@ class Pod(msgspec.Struct, kw_only=True):
         """The pod's UID, the key of everything."""
         return self.metadata.uid
 
+    @property
+    def all_containers(self) -> list[Container]:
+        """Init containers, then containers, in the pod's order."""
+        return [*(self.spec.initContainers or ()), *self.spec.containers]
+
     def annotation(self, key: str, default: str = "") -> str:
         """Return the annotation's value, or ``default`` where there is none."""
         return (self.metadata.annotations or {}).get(key, default)

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from interlink.core.errors import UnsupportedPod
-from interlink.core.plan import Plan, PlanContainer, PlanMount, PlanRuntime
-from interlink.core.pod.images import image_name, pull_policy
-from interlink.core.pod.paths import check_absolute, check_label, check_relative, check_text, check_uid, check_variable
+from interlink.core.plan import Plan, PlanRuntime
+from interlink.core.pod.containers import Surroundings, plan_container
+from interlink.core.pod.paths import check_uid
 from interlink.core.pod.unsupported import refuse_unsupported
 from interlink.core.pod.volumes import plan_volumes
 from interlink.wire.messages import RetrievedPodData
-from interlink.wire.pod import Container, Pod, VolumeMount
+from interlink.wire.pod import Pod
 
 #: "none" runs the pod's containers straight on the host, where the administrator allows it.
 HOST_RUNTIME_ANNOTATION = "slurm-job.vk.io/container-runtime"
@@ -37,13 +37,17 @@ def build_plan(request: RetrievedPodData, *, folder: str, spool: str, settings: 
     pod = request.pod
     check_uid(pod.uid)
     refuse_unsupported(pod)
-    mounted = {mount.name for container in pod.spec.containers for mount in container.volumeMounts or ()}
+    everyone = pod.all_containers
+    mounted = {mount.name for container in everyone for mount in container.volumeMounts or ()}
     volumes = plan_volumes(pod.spec.volumes, request.container, mounted)
-    known = {volume.name for volume in volumes}
     runtime = _runtime(pod, settings)
-    own = posixpath.commonpath([folder, spool])
-    containers = [_container(item, known, runtime, settings, own) for item in pod.spec.containers]
-    if len({container.name for container in containers}) < len(containers):
+    around = Surroundings(
+        volumes=frozenset(volume.name for volume in volumes),
+        host=runtime.kind == "none",
+        image_prefix=settings.image_prefix,
+        own_folder=posixpath.commonpath([folder, spool]),
+    )
+    if len({container.name for container in everyone}) < len(everyone):
         raise UnsupportedPod("two containers of the pod have the same name")
     grace = pod.spec.terminationGracePeriodSeconds
     return Plan(
@@ -57,7 +61,8 @@ def build_plan(request: RetrievedPodData, *, folder: str, spool: str, settings: 
         termination_grace_period_seconds=_GRACE_SECONDS if grace is None else max(grace, 0),
         active_deadline_seconds=pod.spec.activeDeadlineSeconds,
         volumes=volumes,
-        containers=containers,
+        init_containers=[plan_container(item, around) for item in pod.spec.initContainers or ()],
+        containers=[plan_container(item, around) for item in pod.spec.containers],
     )
 
 
@@ -88,44 +93,3 @@ def _restart_policy(pod: Pod) -> Literal["Always", "OnFailure", "Never"]:
             return policy
         case other:
             raise UnsupportedPod(f"restartPolicy {other[:60]!r} is none of Always, OnFailure, Never")
-
-
-def _container(
-    container: Container, volumes: set[str], runtime: PlanRuntime, settings: PlanSettings, own: str
-) -> PlanContainer:
-    """Return one container's part of the plan; ``own`` is the folder of all that is the sidecar's own."""
-    name = check_label("container", container.name)
-    where = f'container "{name}"'
-    for word in (*(container.command or ()), *(container.args or ()), container.workingDir):
-        check_text(f"{where}: its command, args or workingDir", word)
-    env = [(variable.name, variable.value) for variable in container.env or ()]
-    for key, value in env:
-        check_variable(where, key, value)
-    host = runtime.kind == "none"
-    if host and not container.command:
-        raise UnsupportedPod(f"{where}: straight on the host there is no image whose command could run; give a command")
-    return PlanContainer(
-        name=name,
-        image=container.image if host else image_name(where, container.image, settings.image_prefix, own),
-        pull_policy=pull_policy(where, container),
-        command=container.command or None,
-        args=container.args or None,
-        working_dir=container.workingDir,
-        env=env,
-        mounts=[_mount(where, mount, volumes) for mount in container.volumeMounts or ()],
-    )
-
-
-def _mount(where: str, mount: VolumeMount, volumes: set[str]) -> PlanMount:
-    """Return one mount. Raises UnsupportedPod for a volume that the pod does not have, and for a path that escapes."""
-    if mount.name not in volumes:
-        raise UnsupportedPod(f'{where} mounts volume "{mount.name}", which the pod does not have')
-    sub_path = mount.subPath or mount.subPathExpr
-    if sub_path:
-        check_relative(f'{where}: subPath of volume "{mount.name}"', sub_path.rstrip("/"))
-    return PlanMount(
-        volume=mount.name,
-        mount_path=check_absolute(f"{where}: mountPath", mount.mountPath),
-        sub_path=sub_path.rstrip("/"),
-        read_only=mount.readOnly,
-    )

@@ -69,6 +69,9 @@ def test_the_host_runtime_needs_the_administrators_leave_and_a_command() -> None
         ({"startupProbe": {"exec": {}}}, "startupProbe"),
         ({"lifecycle": {"preStop": {}}}, "lifecycle"),
         ({"restartPolicy": "Always"}, "restartPolicy"),
+        ({"terminationMessagePath": "x"}, "terminationMessagePath .* absolute path"),
+        ({"terminationMessagePolicy": "Never"}, "terminationMessagePolicy 'Never'"),
+        ({"resources": {"limits": {"memory": "-1"}}}, "memory is negative"),
         ({"name": "Bad/Name"}, "no DNS label"),
         ({"command": ["a\0"]}, "NUL byte"),
         ({"env": [{"name": "a=b"}]}, "no name of a variable"),
@@ -95,14 +98,24 @@ def test_a_variable_with_dots_is_let_pass_where_it_means_nothing_to_the_runtime(
     assert _plan(make_pod({"env": env})).containers[0].env == [("my.var", "1"), ("LD_PRELOAD", "2")]
 
 
+def test_limits_input_and_last_words_are_planned() -> None:
+    fields = {
+        "resources": {"limits": {"memory": "1500m"}, "requests": {"memory": "1Gi"}},
+        "stdin": True, "stdinOnce": True, "tty": True,
+        "terminationMessagePath": "/x/y", "terminationMessagePolicy": "FallbackToLogsOnError",
+    }  # fmt: skip
+    first, second = _plan(make_pod(fields, {"name": "second", "terminationMessagePath": ""})).containers
+    assert (first.memory_limit, first.stdin, first.stdin_once, first.tty) == (2, True, True, True)
+    assert (first.termination_message_path, first.termination_message_policy) == ("/x/y", "FallbackToLogsOnError")
+    assert (second.memory_limit, second.stdin, second.termination_message_path) == (None, False, "/dev/termination-log")
+
+
 def test_a_volume_that_no_container_mounts_needs_no_contents() -> None:
     pod = make_pod({}, volumes=[{"name": "v", "secret": {"secretName": "s"}}])
     assert _plan(pod).volumes == []
 
 
 def test_what_no_pod_can_have_is_refused() -> None:
-    with pytest.raises(UnsupportedPod, match="init containers are not supported yet: setup"):
-        _plan(make_pod(initContainers=[{"name": "setup"}]))
     with pytest.raises(UnsupportedPod, match="same name"):
         _plan(make_pod({}, {}))
     with pytest.raises(UnsupportedPod, match="restartPolicy 'Now'"):

@@ -1,0 +1,95 @@
+"""One container of a pod, regular or init → its part of the plan. Called by ``build``."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from interlink.core.errors import UnsupportedPod
+from interlink.core.plan import PlanContainer, PlanMount
+from interlink.core.pod.images import image_name, pull_policy
+from interlink.core.pod.paths import check_absolute, check_label, check_relative, check_text, check_variable
+from interlink.core.quantity import parse_quantity
+from interlink.wire.pod import Container, VolumeMount
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What a container's part of the plan needs to know of its pod and site."""
+
+    #: Names of the pod's volumes that are mounted.
+    volumes: frozenset[str]
+    #: Whether containers run straight on the host.
+    host: bool
+    image_prefix: str
+    #: The folder of all that is the sidecar's own, out of which no image may come.
+    own_folder: str
+
+
+def plan_container(container: Container, around: Surroundings) -> PlanContainer:
+    """Return one container's part of the plan. Raises UnsupportedPod for what would not be done as it says."""
+    name = check_label("container", container.name)
+    where = f'container "{name}"'
+    for word in (*(container.command or ()), *(container.args or ()), container.workingDir):
+        check_text(f"{where}: its command, args or workingDir", word)
+    env = [(variable.name, variable.value) for variable in container.env or ()]
+    for key, value in env:
+        check_variable(where, key, value)
+    if around.host and not container.command:
+        raise UnsupportedPod(f"{where}: straight on the host there is no image whose command could run; give a command")
+    image = container.image
+    return PlanContainer(
+        name=name,
+        image=image if around.host else image_name(where, image, around.image_prefix, around.own_folder),
+        pull_policy=pull_policy(where, container),
+        command=container.command or None,
+        args=container.args or None,
+        working_dir=container.workingDir,
+        env=env,
+        mounts=[_mount(where, mount, around.volumes) for mount in container.volumeMounts or ()],
+        restart_policy="Always" if container.restartPolicy == "Always" else "",
+        memory_limit=_memory_limit(where, container),
+        termination_message_path=_message_path(where, container),
+        termination_message_policy=_message_policy(where, container),
+        stdin=container.stdin,
+        stdin_once=container.stdinOnce,
+        tty=container.tty,
+    )
+
+
+def _memory_limit(where: str, container: Container) -> int | None:
+    """Return resources.limits.memory in bytes; zero means "not said", as in Kubernetes."""
+    limit = parse_quantity((container.resources.limits or {}).get("memory", 0))
+    if limit < 0:
+        raise UnsupportedPod(f"{where}: its limit of memory is negative")
+    return -(-limit.numerator // limit.denominator) or None
+
+
+def _message_path(where: str, container: Container) -> str:
+    """Return where the container writes its last words; an empty text is the API's default."""
+    path = container.terminationMessagePath or "/dev/termination-log"
+    return check_absolute(f"{where}: terminationMessagePath", path)
+
+
+def _message_policy(where: str, container: Container) -> Literal["File", "FallbackToLogsOnError"]:
+    """Return where last words come from. Raises UnsupportedPod for a word that is no policy."""
+    match container.terminationMessagePolicy or "File":
+        case "File" | "FallbackToLogsOnError" as policy:
+            return policy
+        case other:
+            raise UnsupportedPod(
+                f"{where}: terminationMessagePolicy {other[:60]!r} is neither File nor FallbackToLogsOnError"
+            )
+
+
+def _mount(where: str, mount: VolumeMount, volumes: frozenset[str]) -> PlanMount:
+    """Return one mount. Raises UnsupportedPod for a volume that the pod does not have, and for a path that escapes."""
+    if mount.name not in volumes:
+        raise UnsupportedPod(f'{where} mounts volume "{mount.name}", which the pod does not have')
+    sub_path = mount.subPath or mount.subPathExpr
+    if sub_path:
+        check_relative(f'{where}: subPath of volume "{mount.name}"', sub_path.rstrip("/"))
+    return PlanMount(
+        volume=mount.name,
+        mount_path=check_absolute(f"{where}: mountPath", mount.mountPath),
+        sub_path=sub_path.rstrip("/"),
+        read_only=mount.readOnly,
+    )
