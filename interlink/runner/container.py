@@ -33,7 +33,6 @@ class Container:
         self.state: Dict[str, Any] = {"waiting": {"reason": "ContainerCreating"}}
         self.last_state: Dict[str, Any] = {}
         self.restarts, self.backoff, self.due, self.kill_at, self.ended_at = 0, 0.0, 0.0, 0.0, 0.0
-        self.pull_pause = 0.0
         self.done = False
         self.began = now()
 
@@ -41,8 +40,9 @@ class Container:
         """Return the v1.ContainerStatus."""
         running = "running" in self.state
         return {
-            "name": self.name, "image": self.spec["image"], "imageID": "", "state": self.state,
+            "name": self.name, "image": self.spec["image"], "state": self.state,
             "lastState": self.last_state, "ready": running, "started": running, "restartCount": self.restarts,
+            "imageID": "" if self.image is None else self.image.id,
             "containerID": "slurm://{}/{}".format(self.pod.job, self.name),
         }  # fmt: skip
 
@@ -77,7 +77,9 @@ class Container:
         del self.pipes[pipe]
 
     def _start(self, clock: float) -> None:
-        if self.image is not None and not self._image_is_there(clock):
+        waiting = None if self.image is None else self.image.step(clock)
+        if waiting is not None:
+            self._set({"waiting": waiting})
             return
         try:
             self._launch()
@@ -88,33 +90,13 @@ class Container:
         else:
             self._set({"running": {"startedAt": seconds(self.began)}})
 
-    def _image_is_there(self, clock: float) -> bool:
-        assert self.image is not None
-        self.image.step()
-        if self.image.ready:
-            return True
-        if self.image.fault:
-            self.pull_pause = min(max(self.pull_pause * 2, BACKOFF_FIRST), BACKOFF_LONGEST)
-            self.due = clock + self.pull_pause
-            never = self.image.local or self.image.policy == "Never"
-            reason = "ErrImageNeverPull" if never else "ErrImagePull"
-            reason = "ImagePullBackOff" if self.pull_pause > BACKOFF_FIRST and reason == "ErrImagePull" else reason
-            message = "{} (tried again in {:.0f} s)".format(self.image.fault, self.pull_pause)
-            self._set({"waiting": {"reason": reason, "message": message}})
-            # Asked anew, for every container of the pod that waits for it.
-            self.image = self.pod.image_of(self.spec, again=True)
-        else:
-            what = "Pulling image {}" if self.image.pull else "Waiting for another job's pull of image {}"
-            self._set({"waiting": {"reason": "ContainerCreating", "message": what.format(self.image.name)}})
-        return False
-
     def _launch(self) -> None:
         volumes = self.pod.volumes
         binds = [
             Bind(volumes.source(mount), mount["mountPath"], volumes.read_only(mount), mount.get("propagation", ""))
             for mount in self.spec.get("mounts", ())
         ]
-        image = "" if self.image is None else self.image.path
+        image = None if self.image is None else self.image.file
         launch = self.pod.runtime.launch(self.spec, image, binds, self.spec.get("env", ()))
         self.log.begin()
         self.process = subprocess.Popen(

@@ -12,7 +12,10 @@ from typing import Any, Dict, Optional
 
 from interlink.runner.files import words
 from interlink.runner.processes import die_with_parent, kill_session
-from interlink.runner.runtimes import Runtime
+from interlink.runner.runtimes import ImageFile, Runtime
+
+#: Pull back-off of the kubelet: 10 s, doubling to 300 s.
+PAUSE_FIRST, PAUSE_LONGEST = 10.0, 300.0
 
 
 class Image:
@@ -21,9 +24,12 @@ class Image:
     def __init__(self, plan: Dict[str, Any], runtime: Runtime, name: str, policy: str) -> None:
         self.runtime, self.name, self.policy = runtime, name, policy
         self.cache = plan["runtime"].get("imageCache", "")
-        self.local, self.fault = name.startswith("/"), ""
+        self.local, self.fault, self.due, self.pause = name.startswith("/"), "", 0.0, 0.0
+        #: v1.ContainerStatus.imageID, once it is known.
+        self.id = ""
         # What was looked at is what is used: a link could lead elsewhere by then.
         self.path = os.path.realpath(name) if self.local else os.path.join(self.cache, self._key() + runtime.suffix)
+        self.never = False
         self.ready = os.path.isfile(self.path) if self.local else policy != "Always" and os.path.exists(self.path)
         self.pull: "Optional[subprocess.Popen[bytes]]" = None
         self.lock = -1
@@ -32,22 +38,43 @@ class Image:
         if self.local:
             self._judge(os.path.realpath(os.path.commonpath([plan["folder"], plan["spool"]])))
         elif not self.ready and self.policy == "Never":
+            self.never = True
             self.fault = "image {} is not in the site's cache, and its pull policy is Never".format(self.name)
 
     def _key(self) -> str:
         return hashlib.sha256(os.fsencode(self.name)).hexdigest()
 
     def _judge(self, own: str) -> None:
-        """Refuse what is no file, and what lies in the sidecar's own folder by whatever links."""
+        """Refuse for ever what is no file, and what lies in the sidecar's own folder by whatever links."""
         if not self.ready:
             host = os.uname().nodename
             self.fault = "{} is no image file on {} (a directory is none)".format(self.name, host)
         elif os.path.commonpath([own, self.path]) == own:
             self.ready, self.fault = False, "{} is no image file of the site: it lies in {}".format(self.name, own)
+        self.never = not self.ready
 
-    def step(self) -> None:
-        """Bring the pull a step further: the lock, the pull, the file in its place. Sets ``ready`` or ``fault``."""
-        if self.fault:
+    @property
+    def file(self) -> ImageFile:
+        """The image as the runtime takes it, once ``step`` returned None."""
+        return ImageFile(self.path)
+
+    def step(self, clock: float) -> Optional[Dict[str, str]]:
+        """Bring the pull a step further; return the waiting state of a container that needs it, None once it is there.
+
+        May be called for each container and at any time: what failed is tried again when its pause is over.
+        """
+        if not self.ready and clock >= self.due:
+            if self.fault and not self.never:
+                self.fault = ""
+            self._try()
+            if self.fault:
+                self.pause = min(max(self.pause * 2, PAUSE_FIRST), PAUSE_LONGEST)
+                self.due = clock + self.pause
+        return None if self.ready else self._waiting()
+
+    def _try(self) -> None:
+        """Set ``ready`` or ``fault``, or leave both while a pull is under way."""
+        if self.never:
             return
         try:
             self._advance()
@@ -55,6 +82,16 @@ class Image:
             # No runtime on this node, a full disk, no cache folder: tried again like a registry that is away.
             self.fault = "{}: {}".format(self.name, words(error))
             self.abandon()
+
+    def _waiting(self) -> Dict[str, str]:
+        if self.never:
+            return {"reason": "ErrImageNeverPull", "message": self.fault}
+        if self.fault:
+            reason = "ErrImagePull" if self.pause == PAUSE_FIRST else "ImagePullBackOff"
+            message = "{} (tried again in {:.0f} s)".format(self.fault, self.pause)
+            return {"reason": reason, "message": message}
+        what = "Pulling image {}" if self.pull else "Waiting for another job's pull of image {}"
+        return {"reason": "ContainerCreating", "message": what.format(self.name)}
 
     def abandon(self) -> None:
         """End a pull that nobody waits for any more, and leave nothing of it."""

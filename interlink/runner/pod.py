@@ -45,15 +45,14 @@ class PodRunner:
         limit = plan.get("activeDeadlineSeconds")
         self.deadline = None if limit is None else time.monotonic() + limit
 
-    def image_of(self, spec: Dict[str, Any], again: bool = False) -> "Image | None":
-        """Return the container's image, shared by all that name it alike; ``again`` forgets a pull that failed."""
+    def image_of(self, spec: Dict[str, Any]) -> "Image | None":
+        """Return the container's image, shared by all that name it alike; None where containers have none."""
         if not self.runtime.images:
             return None
         name = spec["image"]
-        image = self.images.get(name)
-        if image is None or (again and image.fault):
-            image = self.images[name] = Image(self.plan, self.runtime, name, self._pull_policy(name))
-        return image
+        if name not in self.images:
+            self.images[name] = Image(self.plan, self.runtime, name, self._pull_policy(name))
+        return self.images[name]
 
     def _pull_policy(self, name: str) -> str:
         """Return the policy that serves every container of the image: the one that pulls most."""

@@ -4,10 +4,10 @@ from typing import Any, Dict, Type
 
 from interlink.runner.files import RunnerError
 from interlink.runner.runtimes.apptainer import Apptainer
-from interlink.runner.runtimes.base import Bind, Launch, Runtime
+from interlink.runner.runtimes.base import Bind, ImageFile, Launch, Runtime
 from interlink.runner.runtimes.host import Host
 
-__all__ = ["Bind", "Launch", "Runtime", "runtime_of"]
+__all__ = ["Bind", "ImageFile", "Launch", "Runtime", "runtime_of"]
 
 RUNTIMES: "Dict[str, Type[Runtime]]" = {"apptainer": Apptainer, "none": Host}
 

@@ -6,9 +6,9 @@ for byte.
 """
 
 import os
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
-from interlink.runner.runtimes.base import HOST_PATH, Bind, Launch, Pairs, Runtime, kept, parents_first
+from interlink.runner.runtimes.base import HOST_PATH, Bind, ImageFile, Launch, Pairs, Runtime, kept, parents_first
 
 #: Own /tmp and /dev, own process ids, nothing mounted from the host, a writable layer, values never evaluated.
 OPTIONS = ["--contain", "--pid", "--ipc", "--no-init", "--no-umask", "--no-eval", "--writable-tmpfs"]
@@ -32,14 +32,15 @@ class Apptainer(Runtime):
         """See Runtime."""
         return "apptainer"
 
-    def launch(self, spec: Dict[str, Any], image: str, binds: Sequence[Bind], pairs: Pairs) -> Launch:
+    def launch(self, spec: Dict[str, Any], image: Optional[ImageFile], binds: Sequence[Bind], pairs: Pairs) -> Launch:
         """See Runtime. ``command`` replaces the entrypoint; args alone go to it."""
         argv = [self.executable, "-s", "run" if spec.get("command") is None else "exec", *OPTIONS, *self.options]
         if spec.get("workingDir"):
             argv += ["--pwd", spec["workingDir"]]
         for bind in parents_first(binds):
             argv += ["--mount", _mount(bind)]
-        argv += [image, *(spec.get("command") or ()), *(spec.get("args") or ())]
+        assert image is not None
+        argv += [image.path, *(spec.get("command") or ()), *(spec.get("args") or ())]
         return Launch(argv, container_environment(pairs))
 
     def pull(self, name: str, target: str, auth_file: str) -> Launch:

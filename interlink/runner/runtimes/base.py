@@ -21,6 +21,16 @@ class Bind(NamedTuple):
     propagation: str = ""
 
 
+class ImageFile(NamedTuple):
+    """An image in the site's cache or a file of the site; ``config`` is what the registry says of how it runs.
+
+    It has the OCI image configuration's Entrypoint, Cmd, Env, WorkingDir, User; None where nobody asked a registry.
+    """
+
+    path: str
+    config: Optional[Dict[str, Any]] = None
+
+
 class Launch(NamedTuple):
     """One process to start: its words, its whole environment, and the folder it starts in (None: the runner's)."""
 
@@ -32,7 +42,7 @@ class Launch(NamedTuple):
 class Runtime:
     """One way to start a pod's containers."""
 
-    #: Whether containers have images; without, ``pull`` is never called and ``launch`` gets an empty image.
+    #: Whether containers have images; without, ``pull`` is never called.
     images = True
     #: What a pulled image's file in the site's cache is called.
     suffix = ".sif"
@@ -48,8 +58,8 @@ class Runtime:
         """Return the executable's name where the plan gives none."""
         raise NotImplementedError
 
-    def launch(self, spec: Dict[str, Any], image: str, binds: Sequence[Bind], pairs: Pairs) -> Launch:
-        """Return how a container starts. ``image`` is the pulled file's path; ``spec`` is a PlanContainer.
+    def launch(self, spec: Dict[str, Any], image: Optional[ImageFile], binds: Sequence[Bind], pairs: Pairs) -> Launch:
+        """Return how a container starts. ``spec`` is a PlanContainer; ``image`` is None where ``images`` is false.
 
         Raises RunnerError for what this runtime cannot do.
         """

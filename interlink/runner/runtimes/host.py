@@ -2,10 +2,10 @@
 
 import os
 import shutil
-from typing import Any, Dict, Sequence
+from typing import Any, Dict, Optional, Sequence
 
 from interlink.runner.files import RunnerError
-from interlink.runner.runtimes.base import HOST_PATH, Bind, Launch, Pairs, Runtime, kept, parents_first
+from interlink.runner.runtimes.base import HOST_PATH, Bind, ImageFile, Launch, Pairs, Runtime, kept, parents_first
 
 
 class Host(Runtime):
@@ -18,7 +18,7 @@ class Host(Runtime):
         """See Runtime: a container's own command is the program."""
         return ""
 
-    def launch(self, spec: Dict[str, Any], image: str, binds: Sequence[Bind], pairs: Pairs) -> Launch:  # noqa: ARG002 - no image
+    def launch(self, spec: Dict[str, Any], image: Optional[ImageFile], binds: Sequence[Bind], pairs: Pairs) -> Launch:  # noqa: ARG002
         """See Runtime. Makes the folder where the container's volumes appear, anew for each start."""
         folder = os.path.join(self.plan["folder"], "host", spec["name"])
         shutil.rmtree(folder, ignore_errors=True)

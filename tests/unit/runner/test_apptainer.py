@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from interlink.core.errors import UnsupportedPod
 from interlink.core.plan import PlanRuntime
 from interlink.core.pod.paths import check_variable
-from interlink.runner.runtimes import Bind, runtime_of
+from interlink.runner.runtimes import Bind, ImageFile, runtime_of
 from interlink.runner.runtimes.apptainer import OWN_PREFIXES, container_environment
 from tests.unit.runner.running import PlanContainer, PlanMount, PlanVolume, Site
 
@@ -232,7 +232,9 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=2
 @given(command=st.lists(TEXT, min_size=1), args=st.lists(TEXT), path=TEXT)
 def test_hostile_words_and_paths_stay_single_words(command: list[str], args: list[str], path: str) -> None:
     runtime = runtime_of({"folder": "/job", "runtime": {"kind": "apptainer"}})
-    argv = runtime.launch({"command": command, "args": args}, "/image.sif", [Bind("/source", "/" + path)], []).argv
+    argv = runtime.launch(
+        {"command": command, "args": args}, ImageFile("/image.sif"), [Bind("/source", "/" + path)], []
+    ).argv
     image = argv.index("/image.sif")
     assert argv[image + 1 :] == command + args
     assert argv[image - 2] == "--mount"
