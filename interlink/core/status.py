@@ -31,6 +31,8 @@ class PodFacts(msgspec.Struct, frozen=True, kw_only=True):
     uid: str
     cluster: str = ""
     node: str = ""
+    #: The site's user who owns the job; empty is the service's own.
+    user: str = ""
     #: (name, image) of each container, in the pod's order.
     containers: list[tuple[str, str]] = []
     init_containers: list[tuple[str, str]] = []

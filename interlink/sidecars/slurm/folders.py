@@ -1,62 +1,114 @@
 """Every path of the sidecar below DataRootFolder, which the compute nodes share, and the few writes that go there.
 
-Called by all of ``slurm``. Invariant: no path is built from a UID or a container's name that was not checked, and what
-lies at a final name is whole (write, fsync, rename).
+Called by all of ``slurm``; the files are where ``transport.Host`` has them. Invariant: no path is built from a UID, a
+user's or a container's name that was not checked, and what lies at a final name is whole (write, fsync, rename).
 """
 
-import errno
 import hashlib
-import os
 import re
-import secrets
-import shutil
-import stat
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from interlink.core.plan import BATCH_LOG, LOGS_FOLDER, PLAN_FILE
+from interlink.sidecars.slurm.transport.host import Host, LocalHost
 
 POD_FILE = "pod.json"
 CLAIM_FILE = "claim"
 #: The seconds that a deleted pod has to end: the runner reads them on SIGTERM.
 GRACE_FILE = "grace"
+#: Where each user of the site who owns jobs has a root of the same layout, as in /tmp: anyone may make their own.
+USERS_FOLDER = "users"
 _UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_MAX_READ = 1024**2
-#: What opening says of a name that is not there, or is no regular file. Everything else is the file system's trouble.
-_NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV}
+#: A login name as useradd and directories have it; never a path, never an option.
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}\$?")
 
 
 class JobFolders:
-    """The layout: ``jobs/<uid>/``, ``spool/``, ``images/``, ``runner/``. All of it belongs to our user alone."""
+    """One user's root: ``jobs/<uid>/``, ``spool/``, ``images/``, ``runner/``; all of it belongs to that user alone.
 
-    def __init__(self, root: Path) -> None:
+    The service's own root knows those of the others (``of``), and finds each pod in its owner's.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        host: Host | None = None,
+        *,
+        host_of: Callable[[str], Host] | None = None,
+        owner: Callable[[str], str] = lambda _: "",
+    ) -> None:
+        """``host_of`` gives the way to another user's files, ``owner`` the user of a pod; "" is our own."""
         self.root = root
+        self.host: Host = host or LocalHost()
         self.jobs = root / "jobs"
         self.spool = root / "spool"
         self.bad_spool = root / "spool" / "bad"
         self.images = root / "images"
         self.runners = root / "runner"
+        #: The pod runner, once it is installed.
+        self.runner = self.runners / "pod_runner.pyz"
+        self._host_of = host_of
+        self._owner = owner
+        self._others: dict[str, JobFolders] = {}
+        self._lock = threading.Lock()
+        self._bundle = b""
 
     def prepare(self) -> None:
         """Create what is missing. Raises OSError."""
-        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for folder in (self.jobs, self.spool, self.bad_spool, self.images, self.runners):
-            folder.mkdir(mode=0o700, exist_ok=True)
+        self.host.make_folder(self.root, 0o711 if self._host_of else 0o700, parents=True)
+        self._prepare_layout()
+        if self._host_of:
+            self.host.make_shared_folder(self.root / USERS_FOLDER)
 
     def install_runner(self, bundle: bytes) -> Path:
         """Put the pod runner where jobs find it, under a name of its contents: running jobs keep the one they began."""
-        path = self.runners / f"pod_runner-{hashlib.sha256(bundle).hexdigest()[:16]}.pyz"
-        if not path.exists():
-            write_whole(path, bundle, 0o600)
-        return path
+        self._bundle = bundle
+        self.runner = self.runners / f"pod_runner-{hashlib.sha256(bundle).hexdigest()[:16]}.pyz"
+        if not self.host.exists(self.runner):
+            self.host.write(self.runner, bundle)
+        return self.runner
+
+    def of(self, user: str) -> "JobFolders":
+        """Return the root of a user, prepared; "" is our own. Raises OSError."""
+        if not user:
+            return self
+        if self._host_of is None or not _USER.fullmatch(user):
+            raise PermissionError(f"{user[:80]!r} is no user that jobs may belong to on this site")
+        with self._lock:
+            other = self._others.get(user)
+            if other is None:
+                other = JobFolders(self.root / USERS_FOLDER / user, self._host_of(user))
+                other.host.own_folder(other.root)
+                other._prepare_layout()
+                other.install_runner(self._bundle)
+                self._others[user] = other
+            return other
+
+    def users(self) -> list[str]:
+        """Return the users who have a root here. Raises OSError."""
+        if self._host_of is None:
+            return []
+        entries = self.host.entries(self.root / USERS_FOLDER)
+        return [entry.name for entry in entries if entry.is_folder and _USER.fullmatch(entry.name)]
+
+    def all(self, users: Collection[str]) -> Iterator["JobFolders"]:
+        """Yield our own root and those of the users. Raises OSError where one cannot be had now."""
+        yield self
+        for user in users:
+            if user:
+                yield self.of(user)
 
     def job(self, uid: str) -> Path:
         """Return the folder of a pod's job. Raises ValueError for what is no UID."""
-        if not is_uid(uid):
-            raise ValueError(f"{uid[:80]!r} is no lower-case UUID")
-        return self.jobs / uid
+        return self._at(uid).jobs / uid
+
+    def has_job(self, uid: str) -> bool:
+        """Whether the pod has a folder. Raises OSError."""
+        home = self._at(uid)
+        return home.host.exists(home.jobs / uid)
 
     def plan(self, uid: str) -> Path:
         """Return the path of the runner's plan."""
@@ -72,16 +124,20 @@ class JobFolders:
             raise ValueError(f"{container[:80]!r} is no DNS label")
         return self.job(uid) / LOGS_FOLDER / f"{container}.log{'.previous' if previous else ''}"
 
+    def open_log(self, uid: str, container: str, *, previous: bool = False) -> BinaryIO | None:
+        """Open a container's log to read, as it grows; None where there is none. Raises OSError."""
+        return self._at(uid).host.open(self.log(uid, container, previous=previous))
+
     def write_job(self, uid: str, plan: bytes, pod: bytes) -> None:
         """Create the job's folder with its two documents. Raises OSError."""
-        folder = self.job(uid)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        write_whole(folder / POD_FILE, pod, 0o600, sync=False)  # only read where the database is lost
-        write_whole(folder / PLAN_FILE, plan, 0o600)
+        folder, host = self.job(uid), self._at(uid).host
+        host.make_folder(folder)
+        host.write(folder / POD_FILE, pod, sync=False)  # only read where the database is lost
+        host.write(folder / PLAN_FILE, plan)
 
     def read(self, uid: str, name: str) -> bytes | None:
         """Return one of the job's small files, None where it is not there or is none. Raises OSError."""
-        return read_small(self.job(uid) / name)
+        return self._at(uid).host.read(self.job(uid) / name)
 
     def claimed_by(self, uid: str) -> int | None:
         """Return the id of the job that runs, or ran, the pod: it wrote it down before it started anything.
@@ -93,72 +149,27 @@ class JobFolders:
 
     def write_grace(self, uid: str, seconds: int) -> None:
         """Tell the pod's runner how long it has, before it is asked to end. Raises OSError."""
-        write_whole(self.job(uid) / GRACE_FILE, f"{seconds}\n".encode(), 0o600, sync=False)
+        self._at(uid).host.write(self.job(uid) / GRACE_FILE, f"{seconds}\n".encode(), sync=False)
 
     def uids(self) -> Iterator[str]:
-        """Yield the UID of every job folder."""
-        with os.scandir(self.jobs) as entries:
-            yield from (entry.name for entry in entries if is_uid(entry.name) and entry.is_dir(follow_symlinks=False))
+        """Yield the UID of every job folder of this root. Raises OSError."""
+        yield from (entry.name for entry in self.host.entries(self.jobs) if entry.is_folder and is_uid(entry.name))
 
     def remove_job(self, uid: str) -> None:
         """Remove the job's folder with all in it; nothing there is no error. Raises OSError."""
-        folder = self.job(uid)
-        try:
-            shutil.rmtree(folder)
-        except FileNotFoundError:
-            return
-        except PermissionError:  # a container made a folder of its volume read-only
-            for path, _, _ in os.walk(folder):
-                os.chmod(path, 0o700, follow_symlinks=True)  # noqa: PTH101 - walked without following links
-            shutil.rmtree(folder)
+        self._at(uid).host.remove_tree(self.job(uid))
+
+    def _at(self, uid: str) -> "JobFolders":
+        """Return the root that the pod's folder is in. Raises OSError, ValueError."""
+        if not is_uid(uid):
+            raise ValueError(f"{uid[:80]!r} is no lower-case UUID")
+        return self.of(self._owner(uid))
+
+    def _prepare_layout(self) -> None:
+        for folder in (self.jobs, self.spool, self.bad_spool, self.images, self.runners):
+            self.host.make_folder(folder)
 
 
 def is_uid(text: str) -> bool:
     """Whether the text is a pod's UID, and so can name a folder."""
     return _UID.fullmatch(text) is not None
-
-
-def write_whole(path: Path, data: bytes, mode: int, *, sync: bool = True) -> None:
-    """Write the file so that its name never shows half of it; with ``sync`` not after a power cut either.
-
-    Raises OSError.
-    """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            if sync:
-                os.fsync(descriptor)
-        temporary.rename(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def open_regular(path: Path) -> BinaryIO | None:
-    """Open a regular file to read; None where it is missing, a link or anything else (a FIFO would hang us).
-
-    Raises OSError where the file system, or our own limits, are in the way.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        if error.errno in _NO_FILE:
-            return None
-        raise
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        return None
-    return os.fdopen(descriptor, "rb")
-
-
-def read_small(path: Path, limit: int = _MAX_READ) -> bytes | None:
-    """Return a regular file's bytes; None where it is none or larger than the limit. Raises OSError."""
-    file = open_regular(path)
-    if file is None:
-        return None
-    with file:
-        data = file.read(limit + 1)
-    return data if len(data) <= limit else None

@@ -6,7 +6,6 @@ Invariant: a folder goes only when its pod was deleted and has ended, or surely 
 
 import logging
 import time
-from pathlib import Path
 
 from interlink.sidecars.slurm.folders import JobFolders
 from interlink.sidecars.slurm.pods import PodTable
@@ -29,7 +28,8 @@ class Housekeeping:
     def tick(self) -> None:
         """Clear away once."""
         now = time.time()
-        there = set(self._folders.uids())
+        homes = list(self._folders.all(self._table.store.users()))
+        there = {uid for home in homes for uid in home.uids()}
         for uid in there.intersection(self._table.store.deleted_and_ended(now - FOLDER_SECONDS)):
             if self._remove(uid):
                 there.discard(uid)
@@ -37,8 +37,8 @@ class Housekeeping:
         if old:
             self._table.store.drop(old)
         self._drop_intents(now - INTENT_SECONDS)
-        for folder in (self._folders.spool, self._folders.bad_spool):
-            self._sweep(folder, now - _LITTER_SECONDS)
+        for home in homes:
+            self._sweep(home, now - _LITTER_SECONDS)
 
     def _drop_intents(self, before: float) -> None:
         """Forget pods that surely have no job, and whose creator has not asked again."""
@@ -66,8 +66,13 @@ class Housekeeping:
         return True
 
     @staticmethod
-    def _sweep(folder: Path, before: float) -> None:
+    def _sweep(home: JobFolders, before: float) -> None:
         """Remove half-written and malformed files that nobody came back for."""
-        for path in folder.iterdir():
-            if (path.name.startswith(".") or folder.name == "bad") and path.lstat().st_mtime < before:
-                path.unlink(missing_ok=True)
+        for folder in (home.spool, home.bad_spool):
+            litter = [
+                entry.name
+                for entry in home.host.entries(folder)
+                if (entry.name.startswith(".") or folder == home.bad_spool) and entry.changed < before
+            ]
+            if litter:
+                home.host.remove(folder, litter)

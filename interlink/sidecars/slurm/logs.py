@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from interlink.sidecars.backend import NotFound, NotStarted, Unavailable
 from interlink.sidecars.crilog import LogFormatter, LogQuery, tail_offset
-from interlink.sidecars.slurm.folders import JobFolders, open_regular
+from interlink.sidecars.slurm.folders import JobFolders
 from interlink.sidecars.slurm.pods import PodTable
 from interlink.wire.messages import LogRequest, PodStatus
 
@@ -33,9 +33,8 @@ class Logs:
         if status is None or container is None:
             raise NotFound(f'container "{request.ContainerName}" of pod "{request.PodName}" is not known here')
         query = LogQuery.of(request.Opts, datetime.now(UTC))
-        path = self._folders.log(request.PodUID, request.ContainerName, previous=request.Opts.Previous)
         try:
-            file = open_regular(path)
+            file = self._folders.open_log(request.PodUID, request.ContainerName, previous=request.Opts.Previous)
         except OSError as error:
             raise Unavailable(f"the log cannot be read now: {error}") from error
         if file is None:

@@ -194,6 +194,20 @@ class PodTable:
         row = self.store.find(uid)
         return None if row is None else row.status
 
+    def user_of(self, uid: str) -> str:
+        """Return the user who owns the pod's job; "" is our own, and nobody's."""
+        with self.lock:
+            pod = self.living.get(uid)
+        if pod is not None:
+            return pod.facts.user
+        row = self.store.find(uid)
+        return row.facts.user if row else ""
+
+    def users(self) -> set[str]:
+        """Return the other users who own jobs of living pods."""
+        with self.lock:
+            return {pod.facts.user for pod in self.living.values() if pod.facts.user}
+
     def all_statuses(self, deleted_for: float) -> list[PodStatus]:
         """Return every status known, but of pods that were deleted and ended more than ``deleted_for`` seconds ago."""
         with self.lock:

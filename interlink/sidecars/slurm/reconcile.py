@@ -120,7 +120,7 @@ class Reconciler:
         row = self._table.store.find(uid)
         if row is not None and row.ended_at is not None:
             self._cancel(uid, living)
-        elif row is None and self._folders.job(uid).is_dir():
+        elif row is None and self._folders.has_job(uid):
             adopt_folder(self._table, self._folders, uid)
         elif fresh := {job.job_id for job in living} - self._left_alone:
             self._left_alone |= fresh

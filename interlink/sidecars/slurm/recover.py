@@ -30,14 +30,25 @@ def recover(table: PodTable, folders: JobFolders) -> None:
     for row in table.store.living():
         table.adopt(row)
     known = table.store.uids()
-    found = [uid for uid in folders.uids() if uid not in known]
-    adopted = sum(adopt_folder(table, folders, uid) is not None for uid in found)
+    found: list[str] = []
+    adopted = 0
+    for user in ("", *folders.users()):
+        try:
+            home = folders.of(user)
+            lost = [uid for uid in home.uids() if uid not in known]
+        except OSError as error:
+            if not user:
+                raise
+            log.warning("the jobs of user %s cannot be looked for: %s", user, error)
+            continue
+        found += lost
+        adopted += sum(adopt_folder(table, home, uid, user) is not None for uid in lost)
     if found:
         log.warning("%d job folders were not in %s; %d pods adopted", len(found), table.store.path, adopted)
     log.info("%d pods have not ended", len(table.living))
 
 
-def adopt_folder(table: PodTable, folders: JobFolders, uid: str) -> LivePod | None:
+def adopt_folder(table: PodTable, folders: JobFolders, uid: str, user: str = "") -> LivePod | None:
     """Take a pod in by its job folder alone; None where the folder does not say whose it is."""
     try:
         pod_file = msgspec.json.decode(folders.read(uid, POD_FILE) or b"", type=PodFile)
@@ -45,7 +56,7 @@ def adopt_folder(table: PodTable, folders: JobFolders, uid: str) -> LivePod | No
     except (msgspec.MsgspecError, OSError) as error:
         log.warning("%s has no usable %s (%s): left alone", folders.job(uid), POD_FILE, error)
         return None
-    if pod_file.facts.uid != uid:
+    if (pod_file.facts.uid, pod_file.facts.user) != (uid, user):
         log.warning("%s holds the %s of another pod: left alone", folders.job(uid), POD_FILE)
         return None
     table.store.intend(pod_file.facts, pod_file.created_at)

@@ -1,19 +1,18 @@
-"""The runners' reports: one spool folder per site, one readdir for all pods.
+"""The runners' reports: one spool folder per user of the site, one round trip for all pods.
 
 Driven by ``backend``'s spool thread. Invariant: a report's file is removed only after what it says is in the store, and
 nothing in it is trusted: not its name, size or kind, nor that it speaks of a pod of ours.
 """
 
 import logging
-import os
 import re
-from pathlib import Path
 
 import msgspec
 
 from interlink.core.plan import Report
-from interlink.sidecars.slurm.folders import JobFolders, read_small
+from interlink.sidecars.slurm.folders import JobFolders
 from interlink.sidecars.slurm.pods import LivePod, PodTable
+from interlink.sidecars.slurm.transport.host import Gathered
 
 log = logging.getLogger(__name__)
 _NAME = re.compile(r"(?P<uid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.(?P<job>[0-9]{1,12})\.[0-9]{1,12}\.json")
@@ -22,63 +21,63 @@ _BATCH = 2_000
 
 
 class Spool:
-    """Reads the spool folder into the table."""
+    """Reads the spool folders into the table."""
 
     def __init__(self, folders: JobFolders, table: PodTable) -> None:
         self._folders = folders
         self._table = table
-        self._unreadable = False
+        self._unreadable: set[str] = set()
         self._waiting = False
         self._decoder = msgspec.json.Decoder(Report)
 
     def tick(self) -> int:
         """Take in what lies there, and return how many reports that were."""
-        taken: list[Path] = []
+        return sum(self._tick_of(user) for user in ("", *self._table.users()))
+
+    def _tick_of(self, user: str) -> int:
+        """Take in one user's reports."""
+        try:
+            home = self._folders.of(user)
+            found = home.host.gather(home.spool, _NAME.pattern, skip=[home.bad_spool.name], most=_BATCH)
+        except OSError as error:
+            if user not in self._unreadable:
+                log.warning("the spool folder of %s cannot be read; reports wait: %s", user or "our own", error)
+            self._unreadable.add(user)
+            return 0
+        self._unreadable.discard(user)
+        taken: list[str] = []
         changed: dict[str, LivePod] = {}
-        failed: OSError | None = None
-        for name in self._names():
-            path = self._folders.spool / name
-            match = _NAME.fullmatch(name)
-            try:
-                report = self._read(path) if match else None
-            except OSError as error:  # the file system's trouble, or ours: the report is good
-                failed = error
+        trouble = ""
+        for file in found:
+            if file.trouble:  # the file system's, or ours: the report is good
+                trouble = file.trouble
                 continue
-            if match is None or report is None or report.uid != match["uid"] or report.job_id != match["job"]:
-                self._set_aside(path)
+            report = self._report(file)
+            if report is None or self._table.user_of(report.uid) != user:
+                self._set_aside(home, file.name)
             elif self._apply(report, changed):
-                taken.append(path)
-        self._note_waiting(failed)
+                taken.append(file.name)
+        self._note_waiting(trouble)
         self._table.refresh(changed.values())
-        for path in taken:
-            path.unlink(missing_ok=True)
+        if taken:
+            home.host.remove(home.spool, taken)
         return len(taken)
 
-    def _names(self) -> list[str]:
-        """Return the names in the folder; dot files are being written."""
+    def _report(self, file: Gathered) -> Report | None:
+        """Return the report, None for what is none, or not what its name says."""
+        match = _NAME.fullmatch(file.name)
         try:
-            with os.scandir(self._folders.spool) as entries:
-                names = [entry.name for entry in entries if entry.name[0] != "." and entry.name != "bad"]
-        except OSError as error:
-            if not self._unreadable:
-                log.warning("%s cannot be read; reports wait: %s", self._folders.spool, error)
-            self._unreadable = True
-            return []
-        self._unreadable = False
-        return sorted(names)[:_BATCH]
-
-    def _note_waiting(self, error: OSError | None) -> None:
-        if error and not self._waiting:
-            log.warning("a report cannot be read now, and waits: %s", error)
-        self._waiting = error is not None
-
-    def _read(self, path: Path) -> Report | None:
-        """Return the report, None for what is none. Raises OSError."""
-        data = read_small(path)
-        try:
-            return None if data is None else self._decoder.decode(data)
+            report = None if match is None or file.data is None else self._decoder.decode(file.data)
         except msgspec.MsgspecError:
             return None
+        if match is None or report is None or report.uid != match["uid"] or report.job_id != match["job"]:
+            return None
+        return report
+
+    def _note_waiting(self, trouble: str) -> None:
+        if trouble and not self._waiting:
+            log.warning("a report cannot be read now, and waits: %s", trouble)
+        self._waiting = bool(trouble)
 
     def _apply(self, report: Report, changed: dict[str, LivePod]) -> bool:
         """Note the report; False where its file has to wait until the pod's job is known."""
@@ -97,13 +96,13 @@ class Spool:
                 changed[pod.uid] = pod
             return True
 
-    def _set_aside(self, path: Path) -> None:
+    @staticmethod
+    def _set_aside(home: JobFolders, name: str) -> None:
         """Move what is no report out of the way, for an administrator to look at."""
-        log.warning("%s is no report of a pod runner: moved to %s", path, self._folders.bad_spool)
+        path = home.spool / name
+        log.warning("%s is no report of a pod runner: moved to %s", path, home.bad_spool)
         try:
-            path.rename(self._folders.bad_spool / path.name)
-        except FileNotFoundError:
-            return
+            home.host.rename(path, home.bad_spool / name)
         except OSError as error:
             log.warning("%s cannot be moved: %s", path, error)
 

@@ -132,6 +132,12 @@ class Store:
         with self._lock:
             return {uid for (uid,) in self._quick.execute("SELECT uid FROM pods")}
 
+    def users(self) -> set[str]:
+        """Return the other users who own, or owned, a pod's job."""
+        with self._lock:
+            rows = self._quick.execute("SELECT DISTINCT json_extract(CAST(facts AS TEXT), '$.user') FROM pods")
+            return {user for (user,) in rows if user}
+
     def ended_statuses(self, deleted_since: float) -> list[PodStatus]:
         """Return the statuses of ended pods, without those that were deleted and had ended before the given time."""
         with self._lock:

@@ -8,7 +8,7 @@ import msgspec
 from interlink.core.plan import Report
 from interlink.sidecars.changes import ChangeJournal
 from interlink.sidecars.slurm.fake import FakeSlurm
-from interlink.sidecars.slurm.folders import JobFolders, write_whole
+from interlink.sidecars.slurm.folders import JobFolders
 from interlink.sidecars.slurm.housekeeping import Housekeeping
 from interlink.sidecars.slurm.lifecycle import Lifecycle
 from interlink.sidecars.slurm.logs import Logs
@@ -82,7 +82,7 @@ class Bench:
         )
         data = msgspec.json.encode(report)
         if spool:
-            write_whole(self.folders.spool / f"{uid}.{job_id}.{report.sequence}.json", data, 0o600)
+            self.folders.host.write(self.folders.spool / f"{uid}.{job_id}.{report.sequence}.json", data)
         else:
-            write_whole(self.folders.job(uid) / "report.json", data, 0o600)
+            self.folders.host.write(self.folders.job(uid) / "report.json", data)
         return report

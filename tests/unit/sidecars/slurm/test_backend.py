@@ -16,7 +16,7 @@ from interlink.sidecars.backend import NotFound, Unavailable
 from interlink.sidecars.slurm import backend as module
 from interlink.sidecars.slurm.backend import SlurmBackend
 from interlink.sidecars.slurm.fake import FakeSlurm
-from interlink.sidecars.slurm.folders import write_whole
+from interlink.sidecars.slurm.transport.host import LocalHost
 from interlink.wire.messages import LogOptions, LogRequest, PodStatus, RetrievedPodData
 from tests.unit.sidecars.contract import UID, BackendContract, make_pod, wait_for_status
 
@@ -64,7 +64,7 @@ def test_a_pods_whole_way(backend: SlurmBackend, site: FakeSlurm, config: Config
         containers = [{"name": name, "state": state, "restartCount": 0} for name in ("first", "second")]
         data = Report(uid=UID, job_id="1", sequence=sequence, time="", containers=containers, finished=finished)
         path = config.data_root_folder / "spool" / f"{UID}.1.{sequence}.json"
-        write_whole(path, msgspec.json.encode(data), 0o600)
+        LocalHost().write(path, msgspec.json.encode(data))
 
     report(1, {"running": {}}, finished=False)
     wait_for_status(backend, UID, lambda status: "running" in status.containers[0]["state"])

@@ -1,0 +1,1 @@
+"""Where the site's files and commands are: on this host, or behind ssh or sudo, by one interface (``host.Host``)."""
