@@ -11,15 +11,13 @@ from typing import Any
 import msgspec
 
 from interlink.core.job.facts import JobFacts
-from interlink.core.job.pending import pending_sentence
-from interlink.core.job.states import STARTING, JobEnd, JobPhase, job_end
+from interlink.core.job.states import JobEnd, JobPhase, job_end
+from interlink.core.job.waiting import waiting
 from interlink.core.plan import Report
-from interlink.wire.messages import CLUSTER_ANNOTATION, PodStatus
+from interlink.core.rerun import run_again
+from interlink.wire.messages import CLUSTER_ANNOTATION, PodStatus, SiteEvent
 from interlink.wire.pod import Pod
 
-#: The waiting reason of every container while Slurm has not started the job.
-PENDING_REASON = "SlurmPending"
-_CREATING = "ContainerCreating"
 _LOST = JobEnd("JobLost", "is unknown to Slurm, and its pod runner reported no end", ordinary=True)
 
 
@@ -36,6 +34,8 @@ class PodFacts(msgspec.Struct, frozen=True, kw_only=True):
     #: (name, image) of each container, in the pod's order.
     containers: list[tuple[str, str]] = []
     init_containers: list[tuple[str, str]] = []
+    #: v1.PodSpec.restartPolicy.
+    restart_policy: str = ""
 
     @classmethod
     def of(cls, pod: Pod) -> "PodFacts":
@@ -48,6 +48,7 @@ class PodFacts(msgspec.Struct, frozen=True, kw_only=True):
             node=pod.spec.nodeName,
             containers=[(item.name, item.image) for item in pod.spec.containers],
             init_containers=[(item.name, item.image) for item in pod.spec.initContainers or ()],
+            restart_policy=pod.spec.restartPolicy,
         )
 
 
@@ -60,8 +61,10 @@ def pod_status(  # noqa: PLR0913 - one fact each, and given by name
     Slurm was asked and has no such job. ``settled`` False: the job is over in Slurm, but its last report may still be
     on its way. Then, and while Slurm still clears the job away, the pod has not ended.
     """
-    if report is not None and not _is_of_this_run(report, job_id, job):
-        report = None
+    if report is not None and report.job_id != job_id:
+        report = None  # of another job, which the pod was found to have had before
+    waits, event = waiting(job_id, job)
+    earlier = report is not None and job is not None and _runs_again(report, job)
     status = PodStatus(
         name=pod.name,
         UID=pod.uid,
@@ -69,38 +72,59 @@ def pod_status(  # noqa: PLR0913 - one fact each, and given by name
         JID=job_id,
         cluster=pod.cluster,
         node=pod.node,
-        containers=_containers(pod.containers, report, _waiting(job_id, job)),
-        initContainers=_containers(pod.init_containers, report, _waiting(job_id, job)),
+        containers=_containers(pod.containers, report.containers if report else [], waits),
+        initContainers=_containers(pod.init_containers, report.init_containers if report else [], waits),
+        event=event,
     )
-    if report is not None:
+    if earlier:
+        for part in (status.containers, status.initContainers):
+            part[:] = [run_again(item, waits, job_id, pod.restart_policy) for item in part]
+        report = None
+    elif report is not None:
         status.hostIP, status.reason, status.message = report.host_ip, report.reason, report.message
+        status.event = None if job is None else _suspension(job)
     gone = lost or (job is not None and job.phase is JobPhase.ENDED)
-    if not gone or not settled:
-        return status
-    status.ended = True
-    end = _LOST if job is None or lost else job_end(job.state)
-    finished = report is not None and report.finished
-    if not status.reason and not (finished and end.ordinary):
-        status.reason = end.reason
-        status.message = f"Slurm job {job_id} {_sentence(end, job)}"
-    for container in (*status.containers, *status.initContainers):
-        _end_container(container, status.message, end, _end_time(job, report))
+    if gone and settled:
+        _end(status, job, report, lost=lost)
     return status
 
 
-def _containers(names: list[tuple[str, str]], report: Report | None, waiting: dict[str, str]) -> list[dict[str, Any]]:
+def _end(status: PodStatus, job: JobFacts | None, report: Report | None, *, lost: bool) -> None:
+    """Write the job's end into the status of its pod."""
+    status.ended, status.event = True, None
+    end = _LOST if job is None or lost else job_end(job.state)
+    finished = report is not None and report.finished
+    if not status.reason and not (finished and end.ordinary):
+        status.reason, status.disrupted = end.reason, end.disruption
+        status.message = f"Slurm job {status.JID} {_sentence(end, job)}"
+    for container in (*status.containers, *status.initContainers):
+        _end_container(container, status.message, end, _end_time(job, report))
+    if status.reason:
+        status.event = SiteEvent(key=status.reason, type="Warning", reason=status.reason, message=status.message)
+
+
+def _containers(
+    names: list[tuple[str, str]], said: list[dict[str, Any]], waits: dict[str, str]
+) -> list[dict[str, Any]]:
     """Return a v1.ContainerStatus for each container: the runner's where it sent one, else waiting."""
-    reported = {item["name"]: item for item in (report.containers if report else ()) if _is_status(item)}
+    reported = {item["name"]: item for item in said if _is_status(item)}
     fresh = {"lastState": {}, "ready": False, "started": False, "restartCount": 0, "imageID": ""}
     return [
-        {**fresh, "state": {"waiting": waiting}, **copy.deepcopy(reported.get(name, {})), "name": name, "image": image}
+        {**fresh, "state": {"waiting": waits}, **copy.deepcopy(reported.get(name, {})), "name": name, "image": image}
         for name, image in names
     ]
 
 
-def _is_of_this_run(report: Report, job_id: str, job: JobFacts | None) -> bool:
-    """Whether the report speaks of this job and of its run since the last requeue."""
-    return report.job_id == job_id and (job is None or report.restart >= job.restart_count)
+def _runs_again(report: Report, job: JobFacts) -> bool:
+    """Whether the report is of a run that Slurm has ended to run the job again."""
+    return report.restart < job.restart_count or (job.requeued and report.restart == job.restart_count)
+
+
+def _suspension(job: JobFacts) -> SiteEvent | None:
+    if job.state != "SUSPENDED":
+        return None
+    words = f"Slurm job {job.job_id} is suspended: its processes stand still until it is resumed"
+    return SiteEvent(key="Suspended", type="Warning", reason="Suspended", message=words)
 
 
 def _is_status(item: dict[str, Any]) -> bool:
@@ -110,21 +134,6 @@ def _is_status(item: dict[str, Any]) -> bool:
         return False
     ((kind, value),) = state.items()
     return kind in ("waiting", "running", "terminated") and isinstance(value, dict)
-
-
-def _waiting(job_id: str, job: JobFacts | None) -> dict[str, str]:
-    """Return the waiting state of a container of which no report speaks: why, in Slurm's words and plain ones."""
-    if not job_id:
-        return {"reason": PENDING_REASON, "message": "Not yet submitted to Slurm"}
-    if job is None:
-        return {"reason": PENDING_REASON, "message": f"Submitted as Slurm job {job_id}"}
-    if job.phase is not JobPhase.PENDING:
-        place = f" on {job.nodes}" if job.nodes else ""
-        return {"reason": _CREATING, "message": f"Slurm job {job_id} has started{place}; its pod runner prepares"}
-    if STARTING & {job.state, *job.flags}:
-        return {"reason": PENDING_REASON, "message": f"Pending in Slurm (job {job_id}): its nodes are being started"}
-    again = "Requeued" if job.restart_count else "Pending"
-    return {"reason": PENDING_REASON, "message": f"{again} in Slurm (job {job_id}): {pending_sentence(job.reason)}"}
 
 
 def _end_container(container: dict[str, Any], message: str, end: JobEnd, finished_at: str | None) -> None:

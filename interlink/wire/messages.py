@@ -4,7 +4,7 @@ Read by the virtual kubelet, the InterLink API and the sidecars; does no I/O. Go
 so every list that a peer may send is optional here. Unknown fields are ignored, as Kubernetes' own decoders do.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -59,6 +59,15 @@ class CreateReply(msgspec.Struct, kw_only=True):
     PodJID: str
 
 
+class SiteEvent(msgspec.Struct, kw_only=True):
+    """What the site says of the pod now; the virtual kubelet writes one v1.Event for each new ``key`` of a pod."""
+
+    key: str
+    type: Literal["Normal", "Warning"] = "Normal"
+    reason: str
+    message: str
+
+
 class PodStatus(msgspec.Struct, kw_only=True):
     """One pod's status. ``containers`` and ``initContainers`` are v1.ContainerStatus objects, always all of them.
 
@@ -81,6 +90,9 @@ class PodStatus(msgspec.Struct, kw_only=True):
     hostIP: str = ""
     #: True once nothing of the pod runs or can start any more: only then may the pod object be removed.
     ended: bool = False
+    #: The site took the pod's node from it (a lost node, a preemption): v1.PodCondition DisruptionTarget.
+    disrupted: bool = False
+    event: SiteEvent | None = None
 
 
 class Changes(msgspec.Struct, kw_only=True):

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from interlink.core.job.states import JobPhase, job_phase
+from interlink.core.job.states import REQUEUES, JobPhase, job_phase
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class JobFacts:
     """One job as slurmctld or slurmdbd tells it; what is not known stays None or empty."""
 
@@ -36,3 +36,8 @@ class JobFacts:
     def phase(self) -> JobPhase:
         """Whether the job waits, runs, is being cleared away, or is over."""
         return job_phase(self.state, self.flags)
+
+    @property
+    def requeued(self) -> bool:
+        """Whether Slurm has taken the job back into its queue, and its earlier run may still be cleared away."""
+        return bool(REQUEUES & {self.state, *self.flags})

@@ -71,7 +71,10 @@ FLAGS = frozenset(
         "EXPEDITING",
     }
 )
-_REQUEUE_FLAGS = frozenset({"REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"})
+#: The job runs again, or will when it is released: nothing of it has ended for good.
+REQUEUES = frozenset({"REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"})
+#: Somebody has to release the job.
+HOLDS = frozenset({"REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD"})
 _LINGERING_FLAGS = frozenset({"COMPLETING", "STAGE_OUT"})
 #: The job has its nodes, and they are still being made ready: nothing of it runs.
 STARTING = frozenset({"CONFIGURING", "POWER_UP_NODE"})
@@ -88,19 +91,21 @@ class JobEnd:
     exit_code: int = 137
     #: The batch script ended by itself: if the runner reported its end, Slurm has nothing to add to it.
     ordinary: bool = False
+    #: The site took the job's node from it: the pod itself did nothing to end (v1.PodCondition DisruptionTarget).
+    disruption: bool = False
 
 
 _SAID_NOTHING = "before the pod runner could report its end; the job's batch.log may say why"
 ENDS = {
-    "BOOT_FAIL": JobEnd("BootFailure", "failed because its node{nodes} did not boot"),
+    "BOOT_FAIL": JobEnd("BootFailure", "failed because its node{nodes} did not boot", disruption=True),
     "CANCELLED": JobEnd("Cancelled", "was cancelled{by}", 143),
     "COMPLETED": JobEnd("JobEnded", "ended " + _SAID_NOTHING, ordinary=True),
     "DEADLINE": JobEnd("DeadlineExceeded", "could not end before its deadline"),
     "FAILED": JobEnd("JobFailed", "failed{code} " + _SAID_NOTHING, ordinary=True),
-    "LAUNCH_FAILED": JobEnd("LaunchFailed", "could not be launched on its node{nodes}"),
-    "NODE_FAIL": JobEnd("NodeFailure", "lost its node{nodes}"),
+    "LAUNCH_FAILED": JobEnd("LaunchFailed", "could not be launched on its node{nodes}", disruption=True),
+    "NODE_FAIL": JobEnd("NodeFailure", "lost its node{nodes}", disruption=True),
     "OUT_OF_MEMORY": JobEnd("OOMKilled", "ran out of memory"),
-    "PREEMPTED": JobEnd("Preempted", "was preempted for a job of higher priority", 143),
+    "PREEMPTED": JobEnd("Preempted", "was preempted for a job of higher priority", 143, disruption=True),
     "REVOKED": JobEnd("Revoked", "was revoked, because another cluster of the federation runs it"),
     "TIMEOUT": JobEnd("DeadlineExceeded", "reached its time limit{limit}"),
 }
@@ -122,7 +127,7 @@ def parse_state(text: str | Iterable[str]) -> tuple[str, frozenset[str]]:
 
 def job_phase(state: str, flags: frozenset[str] = frozenset()) -> JobPhase:
     """Return where the job stands; a requeue flag means that it waits again, a starting one that it still waits."""
-    if flags & _REQUEUE_FLAGS:
+    if flags & REQUEUES:
         return JobPhase.PENDING
     phase = PHASES.get(state, JobPhase.RUNNING)
     if phase is JobPhase.ENDED and flags & _LINGERING_FLAGS:

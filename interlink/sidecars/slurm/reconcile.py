@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from interlink.core.job.facts import JobFacts
 from interlink.core.job.states import JobPhase
+from interlink.core.job.waiting import steady
 from interlink.sidecars.slurm.driver import SlurmDriver, SlurmRefused, SlurmUnavailable
 from interlink.sidecars.slurm.folders import JobFolders, is_uid
 from interlink.sidecars.slurm.pods import LivePod, PodTable
@@ -59,9 +60,11 @@ class Reconciler:
 
     def apply(self, snapshot: Snapshot) -> None:
         """Bring every living pod up to the snapshot."""
+        now = time.time()
         with self._table.lock:
             doubtful = [pod for pod in self._table.living.values() if pod.job_id is None]
-            changed = [pod for pod in self._table.living.values() if pod.job_id is not None and _track(pod, snapshot)]
+            known = [pod for pod in self._table.living.values() if pod.job_id is not None]
+            changed = [pod for pod in known if _track(pod, snapshot, now)]
         for pod in doubtful:
             self._settle_doubt(pod, snapshot)
         self._clear_up(snapshot)
@@ -184,11 +187,12 @@ class Reconciler:
         return history
 
 
-def _track(pod: LivePod, snapshot: Snapshot) -> bool:
+def _track(pod: LivePod, snapshot: Snapshot, now: float) -> bool:
     """Note what the snapshot says of the pod's job; True where the pod's status has to be worked out anew."""
     assert pod.job_id is not None  # noqa: S101 - the caller picks pods with a job
     job = snapshot.jobs.get(pod.job_id)
     if job is not None and job.uid == pod.uid:
+        job = steady(job, pod.job, now)
         changed = job != pod.job or pod.missing > 0
         pod.job, pod.missing = job, 0
         return changed or job.phase is JobPhase.ENDED

@@ -1,7 +1,7 @@
 """The pod conditions that a kubelet owns, with their transition times kept while a status does not flip.
 
-Pure; called by ``status.py``. Foreign conditions (readiness gates, DisruptionTarget, PodScheduled) are read, never
-written.
+Pure; called by ``status.py``. Foreign conditions (readiness gates, PodScheduled) are read, never written;
+DisruptionTarget only where the site itself took the pod's node from it.
 """
 
 from typing import Any
@@ -25,6 +25,12 @@ def pod_conditions(pod: Json, phase: str, statuses: dict[str, Json], now: str) -
         "ContainersReady": containers_ready,
     }
     return [_condition(kind, fact, old.get(kind), generation, now) for kind, fact in facts.items()]
+
+
+def disruption(old: list[Json], reason: str, message: str, now: str) -> Json:
+    """Return the condition by which a Job's podFailurePolicy knows that the pod did nothing to end."""
+    held = next((condition for condition in old if condition["type"] == "DisruptionTarget"), None)
+    return _condition("DisruptionTarget", ("True", reason, message), held, None, now)
 
 
 Fact = tuple[str, str, str]

@@ -17,7 +17,7 @@ from interlink.vk.pods.decision import GONE, Memory, Step, View, decide
 from interlink.vk.pods.queue import RetryLater
 from interlink.vk.pods.record import PodRecord
 from interlink.vk.pods.request import ContainersNotReadyError, create_request
-from interlink.vk.pods.status import rejected_status, reported_status, waiting_status
+from interlink.vk.pods.status import patch_needed, rejected_status, reported_status, waiting_status
 from interlink.vk.times import now_seconds
 from interlink.wire.messages import PodStatus
 
@@ -84,7 +84,7 @@ class PodController:
             await self._create(record, memory)
         elif step is Step.REPORT and view.status:
             memory.lost_since = None
-            await self._report(record, view.status)
+            await self._report(record, memory, view.status)
         elif step is Step.CANCEL:
             again = await ending.cancel(self.context, record, memory)
         elif step is Step.ASK:
@@ -146,14 +146,29 @@ class PodController:
         self.context.events.pod(pod, "Warning", "FailedCreate", words)
         await self.context.writer.write(record, pod, rejected_status(pod, reason, words, now_seconds()))
 
-    async def _report(self, record: PodRecord, status: PodStatus) -> None:
+    async def _report(self, record: PodRecord, memory: Memory, status: PodStatus) -> None:
         pod = record.load()
         desired = reported_status(pod, status, now_seconds())
-        running = _running(pod.get("status") or {})
+        old = pod.get("status") or {}
+        running, news = _running(old), patch_needed(old, desired)
         if not await self.context.writer.write(record, pod, desired):
             return
         for name in sorted(_running(desired) - running):
             self.context.events.pod(pod, "Normal", "Started", f"Started container {name}")
+        self._tell_event(pod, memory, status, news=news)
+
+    def _tell_event(self, pod: Json, memory: Memory, status: PodStatus, *, news: bool) -> None:
+        """Write the site's event, once for each key; what an earlier run of ours has shown already is no news."""
+        event = status.event
+        if event is None:
+            return
+        known = memory.told is None and memory.submitted is None and not news
+        memory.told = memory.told or set()
+        if event.key in memory.told:
+            return
+        memory.told.add(event.key)
+        if not known:
+            self.context.events.pod(pod, event.type, event.reason, event.message)
 
     def _tell_away(self, view: View, error: AwayError) -> None:
         self.context.link.doubt()

@@ -41,6 +41,8 @@ class Memory:
     unknown_to_edge: bool = False
     #: An event has said that the edge is away; once for each time that it is.
     told_away: bool = False
+    #: Keys of the site's events (wire.messages.SiteEvent) that were written; None before the first look at one.
+    told: set[str] | None = None
     #: When it was first seen to have run and to be unknown to the edge.
     lost_since: float | None = None
     #: When we last sent the final DELETE of the object.

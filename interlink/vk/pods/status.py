@@ -7,7 +7,7 @@ run; what is equal in the API is not sent; foreign conditions and fields are nev
 import ipaddress
 from typing import Any
 
-from interlink.vk.pods.conditions import pod_conditions
+from interlink.vk.pods.conditions import disruption, pod_conditions
 from interlink.vk.pods.containers import container_statuses, end_containers
 from interlink.vk.pods.phase import pod_phase
 from interlink.vk.pods.record import TERMINAL
@@ -34,6 +34,8 @@ def reported_status(pod: Json, status: PodStatus, now: str) -> Json:
         # The edge has a reason only for an end that is not the pod's own: what exits 0 on SIGTERM has not succeeded.
         phase = "Failed"
     desired = _assemble(pod, phase, init, main, now)
+    if status.disrupted:
+        desired["conditions"].append(disruption(old.get("conditions") or [], status.reason, status.message, now))
     if status.reason or status.message:
         desired |= {"reason": status.reason, "message": status.message}
     return desired | _addresses(status.hostIP)

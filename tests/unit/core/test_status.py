@@ -203,8 +203,10 @@ def test_facts_are_what_a_status_repeats_and_survive_their_json() -> None:
 def test_init_containers_are_reported_beside_the_others_in_every_stage() -> None:
     pod = PodFacts(namespace="ns", name="p", uid=UID, containers=[("b", "x")], init_containers=[("a", "y"), ("c", "z")])
     waiting = pod_status(pod, job_id="12", job=_job("PENDING"), report=None)
-    running = pod_status(pod, job_id="12", job=_job("RUNNING"), report=_report(ENDED, RUNNING))
-    over = pod_status(pod, job_id="12", job=_job("CANCELLED"), report=_report(ENDED, RUNNING))
+    report = _report(ENDED, RUNNING)
+    report.init_containers = [report.containers.pop()]
+    running = pod_status(pod, job_id="12", job=_job("RUNNING"), report=report)
+    over = pod_status(pod, job_id="12", job=_job("CANCELLED"), report=report)
     for status in (waiting, running, over):
         assert [container["name"] for container in status.initContainers] == ["a", "c"]
         assert [container["name"] for container in status.containers] == ["b"]
@@ -256,7 +258,71 @@ def test_a_job_that_is_requeued_waits_again_and_has_not_ended(flags: tuple[str, 
     job = _job("NODE_FAIL", *flags, restart_count=1, nodes="c1")
     status = _merge(job, _report(RUNNING, ENDED, finished=True))
     assert (status.ended, status.reason, status.hostIP) == (False, "", "")
-    assert all("Requeued in Slurm" in state["waiting"]["message"] for state in _states(status))
+    assert all(state["waiting"]["message"].startswith("Requeued") for state in _states(status))
+
+
+def test_a_requeue_counts_as_a_restart_of_what_had_run() -> None:
+    report = _report(RUNNING, ENDED)
+    report.containers[0]["restartCount"] = 0
+    status = _merge(_job("PENDING", reason="BeginTime", restart_count=1), report)
+    ran, ended = status.containers
+    assert (ran["restartCount"], ended["restartCount"]) == (3, 1)
+    assert ended["lastState"] == ENDED
+    last = ran["lastState"]["terminated"]
+    assert (last["exitCode"], last["reason"], last["startedAt"]) == (137, "Requeued", RUNNING["running"]["startedAt"])
+    for container in status.containers:
+        assert (container["ready"], container["started"]) == (False, False)
+    # The same while the new run has started and its runner has not spoken yet.
+    prepares = _merge(_job("RUNNING", restart_count=1, nodes="c2"), report)
+    assert [container["restartCount"] for container in prepares.containers] == [3, 1]
+    assert _states(prepares)[0]["waiting"]["reason"] == "ContainerCreating"
+
+
+@pytest.mark.parametrize(
+    ("policy", "code", "again"), [("OnFailure", 0, False), ("OnFailure", 1, True), ("Always", 0, True)]
+)
+def test_a_container_that_had_succeeded_for_good_does_not_wait_again(policy: str, code: int, again: bool) -> None:
+    pod = msgspec.structs.replace(POD, restart_policy=policy)
+    ended = {"terminated": {"exitCode": code, "reason": "x"}}
+    job = _job("PENDING", restart_count=1)
+    status = pod_status(pod, job_id="12", job=job, report=_report(RUNNING, ended))
+    assert ("waiting" in status.containers[1]["state"]) == again
+    assert "waiting" in status.containers[0]["state"]
+
+
+def test_a_container_that_had_not_started_waits_on_without_a_restart() -> None:
+    report = _report({"waiting": {"reason": "CrashLoopBackOff"}}, {"waiting": {"reason": "ContainerCreating"}})
+    report.containers[1]["lastState"] = ENDED
+    status = _merge(_job("PENDING", restart_count=1), report)
+    assert [container["restartCount"] for container in status.containers] == [2, 2]
+    assert [container["lastState"] for container in status.containers] == [ENDED, {}]
+
+
+def test_a_report_of_the_new_run_outruns_slurms_word_of_the_requeue() -> None:
+    stale = _job("PENDING", "REQUEUED", restart_count=0)
+    assert _states(_merge(stale, _report(RUNNING, RUNNING, restart=1))) == [RUNNING, RUNNING]
+    assert all("waiting" in state for state in _states(_merge(stale, _report(RUNNING, RUNNING))))
+
+
+@pytest.mark.parametrize(
+    ("state", "disrupted"),
+    [("NODE_FAIL", True), ("PREEMPTED", True), ("BOOT_FAIL", True),
+     ("TIMEOUT", False), ("CANCELLED", False), ("OUT_OF_MEMORY", False)],
+)  # fmt: skip
+def test_an_end_by_slurm_is_an_event_and_a_lost_node_a_disruption(state: str, disrupted: bool) -> None:
+    status = _merge(_job(state), _report(RUNNING, ENDED))
+    assert status.disrupted == disrupted
+    assert status.event is not None
+    assert (status.event.type, status.event.reason, status.event.message) == ("Warning", status.reason, status.message)
+    assert _merge(_job("COMPLETED"), _report(ENDED, ENDED, finished=True)).event is None
+
+
+def test_a_suspended_job_runs_on_and_says_that_it_stands_still() -> None:
+    status = _merge(_job("SUSPENDED"), _report(RUNNING, RUNNING))
+    assert _states(status) == [RUNNING, RUNNING]
+    assert status.event is not None
+    assert "suspended" in status.event.message
+    assert _merge(_job("RUNNING"), _report(RUNNING, RUNNING)).event is None
 
 
 def test_a_job_that_slurm_is_silent_about_keeps_what_its_runner_said() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from interlink.wire.messages import PodStatus
+from interlink.wire.messages import PodStatus, SiteEvent
 
 World = Any  # of conftest.py, which cannot be imported
 Eventually = Callable[..., Any]
@@ -451,3 +451,34 @@ async def test_the_edge_is_told_of_a_finished_pod_s_deletion_once(world: World, 
         await eventually(lambda: uids[1] in world.edge.deleted)
         await asyncio.sleep(0.2)
     assert [len(world.edge.deleted[uid]) for uid in uids] == [2, 1], "once by each virtual kubelet"
+
+
+async def test_the_sites_words_become_one_event_for_each_key_in_one_or_two_lives(
+    world: World, eventually: Eventually
+) -> None:
+    uid = world.add_pod("p")["metadata"]["uid"]
+    async with world.running():
+        await eventually(lambda: uid in world.edge.statuses)
+        for number, key in enumerate(["0.Priority", "0.Priority", "0.Resources", "0.Priority"]):
+            waits = {"waiting": {"reason": "SlurmPending", "message": f"{key} {number}"}}
+            event = SiteEvent(key=key, reason="SlurmPending", message=key)
+            world.edge.say(uid, waits, event=event)
+            await eventually(lambda waits=waits: waits == _state(world.pod("p")))
+        await eventually(lambda: world.reasons().count("SlurmPending") == 2)
+    async with world.running():
+        pods = await eventually(lambda: getattr(world.kubelet, "pods", None))
+        await eventually(lambda: uid in pods.memories and pods.memories[uid].told == {"0.Priority"})
+        assert world.reasons().count("SlurmPending") == 2
+        event = SiteEvent(key="gone", type="Warning", reason="NodeFailure", message="lost its node c1")
+        lost = {"terminated": {"exitCode": 137, "reason": "NodeFailure"}}
+        world.edge.say(uid, lost, ended=True, reason="NodeFailure", message="lost", disrupted=True, event=event)
+        await eventually(lambda: "NodeFailure" in world.reasons())
+    condition = {item["type"]: item for item in world.pod("p")["status"]["conditions"]}["DisruptionTarget"]
+    assert (condition["status"], condition["reason"], condition["message"]) == ("True", "NodeFailure", "lost")
+    assert condition["lastTransitionTime"]
+
+
+def _state(pod: dict[str, Any]) -> dict[str, Any]:
+    statuses = pod["status"].get("containerStatuses") or [{}]
+    state: dict[str, Any] = statuses[0].get("state", {})
+    return state

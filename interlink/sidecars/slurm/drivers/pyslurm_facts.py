@@ -49,6 +49,7 @@ def _facts(job: Any, *, nodes: str | None, reason: str | None, restarts: int | N
         reason=reason or "",
         submit_time=_seconds(job.submit_time),
         start_time=_seconds(job.start_time) if phase in _STARTED else None,
+        expected_start=_seconds(job.start_time) if state == "PENDING" and phase is JobPhase.PENDING else None,
         end_time=_seconds(job.end_time) if phase is JobPhase.ENDED else None,
         time_limit_minutes=job.time_limit if isinstance(job.time_limit, int) else None,
         nodes=nodes or "",

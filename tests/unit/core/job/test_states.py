@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interlink.core.job.pending import SENTENCES, pending_sentence
 from interlink.core.job.states import ENDS, FLAGS, PHASES, JobPhase, job_end, job_phase, parse_state
 
 
@@ -65,26 +64,6 @@ def test_every_end_has_its_sentence_and_every_flag_its_place() -> None:
     assert job_end("NEW_WORD").sentence == "ended in state NEW_WORD"
 
 
-@pytest.mark.parametrize(
-    ("reason", "sentence"),
-    [
-        ("Resources", "the job waits for free cores, memory or nodes (Resources)"),
-        ("(Priority)", "jobs of higher priority come first (Priority)"),
-        ("ReqNodeNotAvail, UnavailableNodes:c1", "down, drained or reserved (ReqNodeNotAvail, UnavailableNodes:c1)"),
-        ("None", "the scheduler has not looked at the job yet"),
-        ("", "the scheduler has not looked at the job yet"),
-        ("SomethingNew", "SomethingNew"),
-    ],
-)
-def test_a_reason_is_said_in_plain_words_with_slurms_own(reason: str, sentence: str) -> None:
-    assert pending_sentence(reason).endswith(sentence)
-
-
-def test_sentences_complete_one() -> None:
-    assert len(SENTENCES) >= 25
-    assert not [text for text in SENTENCES.values() if text.endswith(".") or text != text.strip()]
-
-
 @pytest.mark.parametrize("short", ["CF", "F", "CA", "CD", "CG", "TO", "NF", "OOM", "PR", "RQ", "S", "FAIL", "COMPLETE"])
 def test_an_abbreviation_is_never_taken_for_the_word_it_begins(short: str) -> None:
     """A peer's unanchored pattern reads CF (configuring) as F (failed)."""
@@ -112,8 +91,3 @@ def test_the_order_of_words_says_nothing(state: str, flags: set[str], random: Ra
 @given(st.sampled_from(sorted(PHASES)), st.frozensets(st.sampled_from(["COMPLETING", "STAGE_OUT"]), min_size=1))
 def test_no_job_has_ended_while_slurm_clears_it_away(state: str, lingering: frozenset[str]) -> None:
     assert job_phase(state, lingering) is not JobPhase.ENDED
-
-
-@given(st.text())
-def test_any_reason_makes_a_sentence(reason: str) -> None:
-    assert pending_sentence(reason)

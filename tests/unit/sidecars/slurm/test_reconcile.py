@@ -233,3 +233,21 @@ def test_a_requeued_job_counts_its_reports_anew(bench: Bench) -> None:
     status = bench.status()
     assert status is not None
     assert "running" in status.containers[0]["state"]
+
+
+def test_an_estimate_that_moves_a_little_is_no_news(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.create()
+    start = time.time() + 3600
+    bench.driver.move(1, "PENDING", expected_start=start)
+    bench.reconciler.poll()
+    status = bench.status()
+    assert status is not None
+    assert "expected to start about" in status.containers[0]["state"]["waiting"]["message"]
+    cursor = bench.journal.after(None, 0).cursor
+    bench.driver.move(1, "PENDING", expected_start=start + 200)
+    bench.reconciler.poll()
+    assert bench.journal.after(cursor, 0).statuses == []
+    bench.driver.move(1, "PENDING", expected_start=start + 3600)
+    bench.reconciler.poll()
+    assert len(bench.journal.after(cursor, 0).statuses) == 1

@@ -1,0 +1,33 @@
+"""What a container's status becomes while its job waits to run again after a requeue.
+
+Pure; called by ``core.status``. As with a kubelet whose node was restarted: what ran goes into ``lastState``, the count
+of restarts grows by one, and a container that had succeeded under restartPolicy OnFailure is done. The runner goes on
+from the same counts when the job runs again.
+"""
+
+from typing import Any
+
+#: Why the earlier run ended. Slurm's records of the job do not keep it once the job waits again.
+REASON = "Requeued"
+
+
+def run_again(container: dict[str, Any], waiting: dict[str, str], job_id: str, policy: str) -> dict[str, Any]:
+    """Return the v1.ContainerStatus that follows the last one of the earlier run. ``policy`` is the restartPolicy."""
+    state = container["state"]
+    ended = state.get("terminated")
+    if ended is not None and policy == "OnFailure" and ended.get("exitCode") == 0:
+        return container
+    following = {**container, "state": {"waiting": waiting}, "ready": False, "started": False}
+    if "waiting" in state:
+        return following  # it had not started, or its last end was counted already
+    if ended is None:
+        ended = {
+            "exitCode": 137,
+            "reason": REASON,
+            "message": f"Slurm took job {job_id} back into its queue",
+            "startedAt": state["running"].get("startedAt"),
+            "finishedAt": None,
+        }
+        if container.get("containerID"):
+            ended["containerID"] = container["containerID"]
+    return {**following, "lastState": {"terminated": ended}, "restartCount": container.get("restartCount", 0) + 1}
