@@ -13,6 +13,7 @@ PLAN_VERSION = 2
 
 #: Files of a job's folder; the runner knows the same names.
 PLAN_FILE = "plan.json"
+CONTENTS_FILE = "volumes.json"
 REPORT_FILE = "report.json"
 BATCH_LOG = "batch.log"
 LOGS_FOLDER = "logs"
@@ -26,21 +27,40 @@ class PlanFile(msgspec.Struct, kw_only=True, rename="camel"):
     mode: int = 0o644
 
 
+class PlanRoot(msgspec.Struct, kw_only=True, rename="camel"):
+    """A folder of the site that the administrator opens to pods; the narrowest one that holds a path counts."""
+
+    path: str
+    read_only: bool = False
+
+
 class PlanVolume(msgspec.Struct, kw_only=True, rename="camel"):
     """One volume: an empty directory, files that the runner writes, or a path of the site that it binds."""
 
     name: str
     kind: Literal["emptyDir", "files", "path"]
-    #: emptyDir: "" or "Memory", and the most bytes that it may hold.
+    #: emptyDir: "" or "Memory", the most bytes that it may hold, and that limit in the pod's own words.
     medium: str = ""
     size_limit: int | None = None
-    #: files: what is in it.
+    size_text: str = ""
+    #: files: what is in it, and whether that stays as it is while the pod runs (an immutable ConfigMap or Secret).
     files: list[PlanFile] = []
+    immutable: bool = False
     #: path (hostPath, persistentVolumeClaim): where on the compute node, v1.HostPathVolumeSource.type, and whether
     #: the claim lets nobody write.
     path: str = ""
     path_type: str = ""
     read_only: bool = False
+    #: path: where it may lead once its links are followed; and the claim's name, empty for a hostPath. In a claim's
+    #: path ``{user}`` stands for the job's user.
+    allowed: list[PlanRoot] = []
+    claim: str = ""
+
+
+class PlanContents(msgspec.Struct, kw_only=True, rename="camel"):
+    """Newer contents of a running pod's volumes of kind ``files``, beside its plan; the runner looks for them."""
+
+    volumes: list[PlanVolume]
 
 
 class PlanMount(msgspec.Struct, kw_only=True, rename="camel"):
@@ -167,6 +187,10 @@ class Plan(msgspec.Struct, kw_only=True, rename="camel"):
     termination_grace_period_seconds: int = 30
     active_deadline_seconds: int | None = None
     volumes: list[PlanVolume] = []
+    #: Where on the node emptyDirs live, with the job's variables in it ($TMPDIR); empty: in the job's folder.
+    scratch: str = ""
+    #: Folders of the sidecar's own that no volume may show; empty: the one that holds ``folder`` and ``spool``.
+    protected: list[str] = []
     #: Run one after another, each to its end (or, with restart_policy Always, until it has started), before the rest.
     init_containers: list[PlanContainer] = []
     containers: list[PlanContainer]

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any, Dict, Optional
 
 from interlink.runner.crilog import Log
 from interlink.runner.files import RunnerError, words
-from interlink.runner.processes import die_with_parent, kill_session
-from interlink.runner.runtimes import Bind
+from interlink.runner.processes import kill_session
 from interlink.runner.times import now, seconds
 
 if TYPE_CHECKING:
@@ -91,18 +90,14 @@ class Container:
             self._set({"running": {"startedAt": seconds(self.began)}})
 
     def _launch(self) -> None:
-        volumes = self.pod.volumes
-        binds = [
-            Bind(volumes.source(mount), mount["mountPath"], volumes.read_only(mount), mount.get("propagation", ""))
-            for mount in self.spec.get("mounts", ())
-        ]
         image = None if self.image is None else self.image.file
-        launch = self.pod.runtime.launch(self.spec, image, binds, self.spec.get("env", ()))
-        self.log.begin()
-        self.process = subprocess.Popen(
-            launch.argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env=launch.environment, cwd=launch.folder, start_new_session=True, preexec_fn=die_with_parent,
-        )  # fmt: skip
+        with self.pod.volumes.mounts(self.spec) as mounts:
+            launch = self.pod.runtime.launch(self.spec, image, mounts.binds, self.spec.get("env", ()))
+            self.log.begin()
+            self.process = subprocess.Popen(
+                launch.argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                env=launch.environment, cwd=launch.folder, start_new_session=True, preexec_fn=mounts.prepare,
+            )  # fmt: skip
         self.pod.guard.tell(self.process.pid, alive=True)
         self.began, self.ended_at, self.kill_at = now(), 0.0, 0.0
         assert self.process.stdout is not None

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 from typing import Any
 
@@ -49,3 +50,16 @@ def write_whole(path: str, data: bytes) -> None:
         if os.path.exists(partial):
             os.unlink(partial)
         raise
+
+
+def remove_tree(folder: str) -> None:
+    """Remove a folder with all in it, folders that a container closed to its own user included; gone is well too."""
+    if not os.path.isdir(folder):
+        return
+    for path, _folders, _files in os.walk(folder):  # from the top: a folder is opened before it is looked into
+        os.chmod(path, 0o700)
+        for name in _folders:
+            inner = os.path.join(path, name)
+            if not os.path.islink(inner):
+                os.chmod(inner, 0o700)
+    shutil.rmtree(folder, ignore_errors=True)

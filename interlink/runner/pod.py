@@ -22,6 +22,8 @@ from interlink.runner.volumes import Volumes
 TICK = 0.5
 #: How long the last report is tried again on a full disk before the job ends without it, in seconds.
 LAST_REPORT = 300.0
+#: What a pod gets that is evicted for its storage, in seconds (the kubelet's immediateEvictionGracePeriodSeconds).
+EVICTION_GRACE = 1.0
 #: In the job's folder: the grace period of a deletion, in seconds. Written by the sidecar before it asks by SIGTERM.
 GRACE_FILE = "grace"
 
@@ -33,7 +35,7 @@ class PodRunner:
         self.plan, self.job, self.guard, self.reporter = plan, job, guard, reporter
         self.runtime = runtime_of(plan)
         self.images: Dict[str, Image] = {}
-        self.volumes = Volumes(plan)
+        self.volumes = Volumes(plan, guard)
         self.stopping = False
         #: How often an end was asked for, and how many of those were answered.
         self.asked, self.answered = 0, 0
@@ -65,6 +67,7 @@ class PodRunner:
         while True:
             clock = time.monotonic()
             self._look_at_end(clock)
+            self._look_at_volumes(clock)
             for container in self.containers:
                 container.step(clock)
             finished = all(container.done for container in self.containers)
@@ -74,6 +77,7 @@ class PodRunner:
             self._wait(clock)
         for image in self.images.values():
             image.abandon()
+        self.volumes.remove()
         codes = [container.state["terminated"]["exitCode"] for container in self.containers]
         return 0 if not any(codes) else 1
 
@@ -102,6 +106,15 @@ class PodRunner:
         self.answered = asked
         for container in self.containers:
             container.stop(clock, grace)
+
+    def _look_at_volumes(self, clock: float) -> None:
+        """Keep volumes current, and end the pod as the kubelet does where one holds more than its limit."""
+        exceeded = self.volumes.look(clock)
+        if exceeded and not self.stopping:
+            self.reason, self.message = "Evicted", exceeded
+            self.stopping = True
+            for container in self.containers:
+                container.stop(clock, EVICTION_GRACE)
 
     def _grace(self, deleted: bool) -> float:
         """Return the grace period: that of the deletion where the sidecar wrote one, else the pod's own."""

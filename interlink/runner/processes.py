@@ -7,7 +7,9 @@ leader leaves behind, as the helpers of a container runtime, the guard ends.
 import ctypes
 import os
 import signal
-from typing import Optional, Set
+from typing import List, Optional, Set
+
+from interlink.runner.files import remove_tree
 
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -52,8 +54,15 @@ class Guard:
 
     def tell(self, session: int, alive: bool) -> None:
         """Say that a container's session began or has ended."""
+        self._say("{}{}\n".format("+" if alive else "-", session).encode())
+
+    def remove_at_end(self, folder: str) -> None:
+        """Say that a folder of the job's is to be removed once its containers are gone."""
+        self._say(b"/" + os.fsencode(folder).hex().encode() + b"\n")
+
+    def _say(self, line: bytes) -> None:
         try:
-            os.write(self.writing, "{}{}\n".format("+" if alive else "-", session).encode())
+            os.write(self.writing, line)
         except BrokenPipeError:
             pass  # somebody ended the guard: the containers still end with the runner, by prctl(2)
 
@@ -63,12 +72,17 @@ class Guard:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         sessions: Set[int] = set()
+        folders: List[str] = []
         with open(reading, encoding="utf-8") as told:
             for line in told:
                 if line[0] == "+":
                     sessions.add(int(line[1:]))
+                elif line[0] == "/":
+                    folders.append(os.fsdecode(bytes.fromhex(line[1:])))
                 else:
                     sessions.discard(int(line[1:]))
         for session in sessions:
             kill_session(session)
+        for folder in folders:
+            remove_tree(folder)
         os._exit(0)

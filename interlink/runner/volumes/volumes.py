@@ -1,0 +1,146 @@
+"""The pod's volumes: made when the job begins, mounted at each start of a container, kept current, counted, removed."""
+
+import os
+import shutil
+import stat
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Set, Tuple
+
+from interlink.runner.files import RunnerError
+from interlink.runner.runtimes import Bind
+from interlink.runner.volumes.empty import EmptyDirs
+from interlink.runner.volumes.mounts import Mounts
+from interlink.runner.volumes.places import Place, sub_place
+from interlink.runner.volumes.projection import Projection
+from interlink.runner.volumes.site import site_place
+from interlink.runner.volumes.stage import Stage, can_stage
+from interlink.runner.volumes.update import Updates
+
+if TYPE_CHECKING:
+    from interlink.runner.processes import Guard
+
+#: The file volumes, and emptyDirs that live on the shared file system, below the job's folder.
+FOLDER = "volumes"
+#: An empty folder of the job's, over which each container that needs it mounts its stage.
+STAGE_FOLDER = "stage"
+
+
+class Volumes:
+    """All volumes of one pod. A volume that cannot be made fails the containers that mount it, by its name."""
+
+    def __init__(self, plan: Dict[str, Any], guard: "Guard") -> None:
+        self.plan = plan
+        self.volumes: Dict[str, Dict[str, Any]] = {volume["name"]: volume for volume in plan.get("volumes", ())}
+        folder = os.path.realpath(plan["folder"])
+        self.root, self._stage_folder = os.path.join(folder, FOLDER), os.path.join(folder, STAGE_FOLDER)
+        shutil.rmtree(self.root, ignore_errors=True)
+        os.makedirs(self.root, 0o700)
+        os.makedirs(self._stage_folder, 0o700, exist_ok=True)
+        self._updates = Updates(plan["folder"])
+        self._projections: Dict[str, Projection] = {}
+        latest = self._updates.read() or {}
+        for name, volume in self.volumes.items():
+            if volume["kind"] == "files":
+                files = volume.get("files", [])
+                files = files if volume.get("immutable") else latest.get(name, files)
+                self._projections[name] = Projection(os.path.join(self.root, name), files)
+        self._empty = EmptyDirs(plan, self.root, guard)
+        self._above = _mounted_folders(plan)
+        self._can_stage: "Optional[bool]" = None
+
+    def mounts(self, spec: Dict[str, Any]) -> Mounts:
+        """Return what a container mounts, for one start of it. Raises RunnerError and OSError."""
+        binds: List[Bind] = []
+        stage: "Optional[Stage]" = None
+        for mount in spec.get("mounts", ()):
+            place = self._place(spec, mount)
+            source = place.path
+            if not place.settled and self._is_staged(spec, mount):
+                stage = stage or Stage(self._stage_folder)
+                source = stage.add(place)
+            read_only = bool(mount.get("readOnly")) or place.read_only
+            binds.append(Bind(source, mount["mountPath"], read_only, mount.get("propagation", "")))
+        return Mounts(binds, stage)
+
+    def look(self, clock: float) -> str:
+        """Bring in new contents, and return the kubelet's words for an emptyDir that holds more than it may."""
+        latest = self._updates.look(clock)
+        if latest is not None:
+            for name, projection in self._projections.items():
+                if not self.volumes[name].get("immutable"):
+                    self._updates.bring(projection, latest.get(name, projection.files), clock)
+        for projection in self._projections.values():
+            projection.sweep(clock)
+        return self._empty.exceeded(clock)
+
+    def remove(self) -> None:
+        """Remove what lies outside the job's folder."""
+        self._empty.remove()
+
+    def _place(self, spec: Dict[str, Any], mount: Dict[str, Any]) -> Place:
+        volume = self.volumes[mount["volume"]]
+        name, kind, sub_path = volume["name"], volume["kind"], mount.get("subPath", "")
+        if kind == "files":
+            # Only the runner writes here, so nothing moves: links (..data) can be followed now.
+            place = Place(os.path.join(self.root, name), read_only=True)
+            return sub_place(place, sub_path, name, 0, settled=True) if sub_path else place
+        if kind == "path":
+            place = site_place(volume, self.plan.get("protected") or [self._own()])
+            settled = place.settled and (not sub_path or place.read_only)
+        else:
+            place = Place(self._empty.folder(name, spec))
+            settled = not self._can_be_swapped(spec["name"], name, sub_path)
+        if not sub_path:
+            return place
+        mode = 0 if place.read_only else stat.S_IMODE(os.stat(place.path).st_mode)
+        return sub_place(place, sub_path, name, mode, settled)
+
+    def _own(self) -> str:
+        return str(os.path.commonpath([self.plan["folder"], self.plan["spool"]]))
+
+    def _can_be_swapped(self, container: str, volume: str, sub_path: str) -> bool:
+        """Return whether another container that can run meanwhile mounts a folder above the subPath."""
+        others = _beside(self.plan, container)
+        parts = tuple(part for part in sub_path.split("/") if part)
+        return any(others & self._above.get((volume, parts[:number]), set()) for number in range(len(parts)))
+
+    def _is_staged(self, spec: Dict[str, Any], mount: Dict[str, Any]) -> bool:
+        """Return whether a place that can be swapped is mounted by its descriptor.
+
+        Straight on the host there are no mounts. Where a node has no user namespaces, or a launcher starts the
+        container on other nodes, a whole volume is mounted by the path that was just looked at; a subPath is refused.
+        """
+        if self.plan["runtime"]["kind"] == "none":
+            return False
+        if self._can_stage is None:
+            self._can_stage = can_stage()
+        if self._can_stage and not spec.get("mpi"):
+            return True
+        if mount.get("subPath"):
+            raise RunnerError(
+                "subPath {!r} of volume {} could be swapped while it is mounted; {} cannot prevent it: {}".format(
+                    mount["subPath"], mount["volume"], os.uname().nodename,
+                    "the container runs on several nodes" if spec.get("mpi") else "it has no user namespaces",
+                )
+            )  # fmt: skip
+        return False
+
+
+def _mounted_folders(plan: Dict[str, Any]) -> "Dict[Tuple[str, Tuple[str, ...]], Set[str]]":
+    """Return the names of the containers by what they mount: a volume, and the parts of the subPath."""
+    found: Dict[Tuple[str, Tuple[str, ...]], Set[str]] = {}
+    for spec in [*plan.get("initContainers", ()), *plan["containers"]]:
+        for mount in spec.get("mounts", ()):
+            parts = tuple(part for part in mount.get("subPath", "").split("/") if part)
+            found.setdefault((mount["volume"], parts), set()).add(spec["name"])
+    return found
+
+
+def _beside(plan: Dict[str, Any], container: str) -> Set[str]:
+    """Return the names of the containers that can run while the given one starts."""
+    inits = plan.get("initContainers", ())
+    names = {spec["name"] for spec in inits if spec.get("restartPolicy") == "Always"}
+    if any(spec["name"] == container for spec in plan["containers"]):
+        names |= {spec["name"] for spec in plan["containers"]}
+    elif container in names:  # a sidecar is started again beside everyone
+        names |= {spec["name"] for spec in [*inits, *plan["containers"]]}
+    return names - {container}
