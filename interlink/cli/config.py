@@ -5,7 +5,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from interlink.config import Config, load_config
+from interlink.config import Config, load_with_notes
+from interlink.config.jobs import check_jobs
 
 
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -21,7 +22,10 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
 
 def run_check(options: argparse.Namespace) -> int:
     """Read the file; a fault is raised as ConfigError."""
-    load_config(options.file or options.config)
+    config, notes = load_with_notes(options.file or options.config)
+    check_jobs(config)
+    for note in notes:
+        print(note)
     print("the configuration is good")
     return 0
 

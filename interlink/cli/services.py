@@ -8,7 +8,7 @@ import argparse
 import logging
 from typing import Any
 
-from interlink.config import Config, ConfigError, load_config
+from interlink.config import Config, ConfigError, load_with_notes
 from interlink.http.address import Address
 
 log = logging.getLogger(__name__)
@@ -89,9 +89,11 @@ def sidecar_address(config: Config) -> Address:
 
 def prepare(options: argparse.Namespace) -> Config:
     """Load the configuration and set logging up: to stderr, where systemd's journal and kubectl logs take it."""
-    config = load_config(options.config)
+    config, notes = load_with_notes(options.config)
     level = logging.DEBUG if config.verbose_logging else logging.ERROR if config.errors_only_logging else logging.INFO
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # waitress warns each time a request has to wait for a thread; long polls make that ordinary.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    for note in notes:
+        log.warning("%s", note)
     return config

@@ -1,6 +1,6 @@
 """The one configuration of all services: InterLinkConfig.yaml, overridden by the environment."""
 
-from interlink.config.load import ConfigError, load_config
+from interlink.config.load import ConfigError, load_config, load_with_notes
 from interlink.config.model import Config, NodeResources, NodeTaint
 
-__all__ = ["Config", "ConfigError", "NodeResources", "NodeTaint", "load_config"]
+__all__ = ["Config", "ConfigError", "NodeResources", "NodeTaint", "load_config", "load_with_notes"]

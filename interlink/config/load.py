@@ -1,7 +1,7 @@
 """Reads InterLinkConfig.yaml into the typed model: the file first, the environment over it, every fault named.
 
 Called once by each service's command; the search order is the --config flag, INTERLINKCONFIGPATH,
-./kustomizations/InterLinkConfig.yaml, /etc/interlink/InterLinkConfig.yaml.
+./kustomizations/InterLinkConfig.yaml, /etc/interlink/InterLinkConfig.yaml; behind them what today's Slurm plugin reads.
 """
 
 import dataclasses
@@ -15,9 +15,13 @@ from typing import Any
 
 import yaml
 
+from interlink.config import plugin
 from interlink.config.model import Config
 
-DEFAULT_PATHS = (Path("kustomizations/InterLinkConfig.yaml"), Path("/etc/interlink/InterLinkConfig.yaml"))
+DEFAULT_PATHS = (
+    Path("kustomizations/InterLinkConfig.yaml"), Path("/etc/interlink/InterLinkConfig.yaml"), plugin.DEFAULT_PATH
+)  # fmt: skip
+PATH_VARIABLES = ("INTERLINKCONFIGPATH", plugin.PATH_VARIABLE)
 
 
 class ConfigError(Exception):
@@ -29,14 +33,25 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] = os.enviro
 
     Without any file all defaults hold. Raises ConfigError.
     """
+    return load_with_notes(path, environ)[0]
+
+
+def load_with_notes(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> tuple[Config, list[str]]:
+    """Return the configuration, and a sentence on each of its keys that mean nothing here. Raises ConfigError."""
     source = find_file(path, environ)
-    document = read_document(source) if source else {}
+    document, notes = plugin.without_meaningless(read_document(source) if source else {})
     values = section_values(Config, document, where=str(source), prefix="")
     for spec in dataclasses.fields(Config):
         variable = spec.metadata["env"]
         if variable and environ.get(variable):
             values[spec.name] = convert(environ[variable], _hint(Config, spec.name), f"environment variable {variable}")
-    return Config(**values)
+    config = Config(**{**values, **plugin.sidecar_address(values)})
+    if not config.data_root_folder.is_absolute():
+        config = dataclasses.replace(config, data_root_folder=config.data_root_folder.absolute())
+        notes.append(
+            f"key DataRootFolder is relative, and taken as {config.data_root_folder}: write it with a leading /"
+        )
+    return config, [f"{source}: {note}" for note in notes]
 
 
 def find_file(path: Path | None, environ: Mapping[str, str]) -> Path | None:
@@ -44,10 +59,10 @@ def find_file(path: Path | None, environ: Mapping[str, str]) -> Path | None:
 
     Raises ConfigError where a file was named and is not there.
     """
-    named = path or (Path(environ["INTERLINKCONFIGPATH"]) if environ.get("INTERLINKCONFIGPATH") else None)
+    named = path or next((Path(environ[name]) for name in PATH_VARIABLES if environ.get(name)), None)
     if named:
         if not named.is_file():
-            raise ConfigError(f"{named}: no such file; name an existing one with --config or INTERLINKCONFIGPATH")
+            raise ConfigError(f"{named}: no such file; name an existing one with --config or {PATH_VARIABLES[0]}")
         return named
     return next((candidate for candidate in DEFAULT_PATHS if candidate.is_file()), None)
 

@@ -34,6 +34,42 @@ class NodeResources:
     pods: str = setting("Pods", "number of pods", "100")
 
 
+@dataclass(frozen=True, kw_only=True)
+class FlavorConfig:
+    """One flavor: a named set of what a job asks for."""
+
+    name: str = setting("Name", "its name; the one it stands under if not set", "")
+    description: str = setting("Description", "one sentence for the site's users", "")
+    cpu_default: int | None = setting("CPUDefault", "cores of a pod none of whose containers asks for any", None)
+    memory_default: str = setting(
+        "MemoryDefault", "memory of such a pod, as Slurm counts: 16G is 16 GiB; bytes where no unit is said", ""
+    )
+    uid: int | None = setting("UID", "number of the user whose the job is, where the namespace names none", None)
+    slurm_flags: list[str] = setting("SlurmFlags", "sbatch's options, as `--partition=gpu`", [])
+    partition: str = setting("Partition", "partition", "")
+    account: str = setting("Account", "account", "")
+    qos: str = setting("QOS", "QOS", "")
+    gres_type: str = setting("GresType", "type of the GPUs that the pod's containers ask for, as a100", "")
+    node_selector: dict[str, str] = setting(
+        "NodeSelector", "labels that choose this flavor where the pod's node selector has them all", {}
+    )
+    namespaces: list[str] = setting("Namespaces", "whose pods may have it; empty: everybody's", [])
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamespaceConfig:
+    """What the jobs of one namespace are given."""
+
+    partition: str = setting("Partition", "partition, where neither flavor nor pod says another", "")
+    account: str = setting("Account", "account, likewise", "")
+    qos: str = setting("QOS", "QOS, likewise", "")
+    slurm_flags: list[str] = setting("SlurmFlags", "sbatch's options, likewise", [])
+    forced: list[str] = setting("Forced", "sbatch's options that its pods cannot change", [])
+    flavor: str = setting("Flavor", "the flavor of its pods that name none", "")
+    user: str = setting("User", "the user whose its jobs are", "")
+
+
+DEFAULT_GRES = {"nvidia.com/gpu": "gpu", "amd.com/gpu": "gpu"}
 DEFAULT_TAINTS = [NodeTaint(key="virtual-node.interlink/no-schedule", value="true", effect="NoSchedule")]
 SLURM = "interlink slurm"
 API = "interlink api"
@@ -57,7 +93,13 @@ class Config:
         "unix:///run/interlink-slurm/slurm.sock",
         "SIDECARURL",
     )
-    sidecar_port: int = setting("SidecarPort", "its port (not for unix://)", 4001, "SIDECARPORT")
+    sidecar_port: int = setting(
+        "SidecarPort",
+        "its port (not for unix://); where neither SidecarURL nor Socket is set it listens there, on 127.0.0.1",
+        4001,
+        "SIDECARPORT",
+    )
+    socket: str = setting("Socket", "today's plugin's word for a SidecarURL of unix:///PATH", "")
     verbose_logging: bool = setting("VerboseLogging", "log at debug level", False)
     errors_only_logging: bool = setting("ErrorsOnlyLogging", "log errors only", False)
     request_threads: int = setting(
@@ -83,10 +125,45 @@ class Config:
         "ImagePrefix", "put before image names that are neither a path nor have a scheme", "docker://", "", SLURM
     )
     singularity_path: str = setting(
-        "SingularityPath", "apptainer or singularity on the compute nodes", "apptainer", "", SLURM
+        "SingularityPath", "apptainer or singularity on the compute nodes", "apptainer", "SINGULARITYPATH", SLURM
     )
     singularity_default_options: list[str] = setting(
         "SingularityDefaultOptions", "options of every apptainer exec and run", [], "", SLURM
+    )
+    container_runtime: str = setting(
+        "ContainerRuntime",
+        "what starts the containers of a pod that names nothing: singularity (or apptainer), enroot, podman-hpc, "
+        "charliecloud, none",
+        "singularity",
+        "",
+        SLURM,
+    )
+    enroot_path: str = setting("EnrootPath", "enroot on the compute nodes; empty: pods cannot choose it", "", "", SLURM)
+    enroot_default_options: list[str] = setting(
+        "EnrootDefaultOptions", "options of every enroot start", ["--rw"], "", SLURM
+    )
+    podman_hpc_path: str = setting("PodmanHpcPath", "podman-hpc, likewise", "", "", SLURM)
+    charliecloud_path: str = setting("CharliecloudPath", "charliecloud's ch-run, likewise", "", "", SLURM)
+    tsocks: bool = setting(
+        "Tsocks",
+        "whether jobs reach the world through the login node, by a SOCKS proxy of ssh's",
+        False,
+        "TSOCKS",
+        SLURM,
+    )
+    tsocks_login_node: str = setting("TsocksLoginNode", "that login node, as ssh finds it", "", "", SLURM)
+    tsocks_path: str = setting(
+        "TsocksPath",
+        "libtsocks.so on the compute nodes, an absolute path; empty: only the variable ALL_PROXY",
+        "",
+        "TSOCKSPATH",
+        SLURM,
+    )
+    tsocks_local_networks: list[str] = setting(
+        "TsocksLocalNetworks", "networks (CIDR) that jobs reach directly", [], "", SLURM
+    )
+    tsocks_ssh_options: list[str] = setting(
+        "TsocksSshOptions", "more words for that ssh: -o, ProxyJump=gate", [], "", SLURM
     )
     allow_host_runtime: bool = setting(
         "AllowHostRuntime",
@@ -105,10 +182,81 @@ class Config:
     job_environment: dict[str, str] = setting(
         "JobEnvironment", "environment variables of every job, beside PATH", {}, "", SLURM
     )
+    bash_path: Path = setting("BashPath", "the shell of the batch script", Path("/bin/bash"), "", SLURM)
+    sbatch_path: str = setting("SbatchPath", "sbatch, for the drivers that use commands", "sbatch", "SBATCHPATH", SLURM)
+    scancel_path: str = setting("ScancelPath", "scancel, likewise", "scancel", "SCANCELPATH", SLURM)
+    squeue_path: str = setting("SqueuePath", "squeue, likewise", "squeue", "SQUEUEPATH", SLURM)
+    sinfo_path: str = setting("SinfoPath", "sinfo, likewise", "sinfo", "SINFOPATH", SLURM)
     slurm_partition: str = setting("SlurmPartition", "partition of the jobs; empty: the site's default", "", "", SLURM)
     slurm_account: str = setting("SlurmAccount", "account of the jobs; empty: the user's default", "", "", SLURM)
     default_cpu: str = setting("DefaultCPU", "cores of a container that asks for none", "1", "", SLURM)
     default_memory: str = setting("DefaultMemory", "memory of a container that asks for none", "1Gi", "", SLURM)
+    flavors: dict[str, FlavorConfig] = setting("Flavors", "named sets of what a job asks for", {}, "", SLURM)
+    default_flavor: str = setting("DefaultFlavor", "the flavor of a pod that nothing else gives one", "", "", SLURM)
+    namespaces: dict[str, NamespaceConfig] = setting(
+        "Namespaces",
+        "what the jobs of each namespace are given; `*` is every other one",
+        {},
+        "",
+        SLURM,
+    )
+    flags_allowed: list[str] = setting(
+        "FlagsAllowed", "names of sbatch's options that pods may use; empty: all that are not refused", [], "", SLURM
+    )
+    flags_refused: list[str] = setting(
+        "FlagsRefused",
+        "names of those that they may not, beside the ones that docs/jobs.md refuses always",
+        ["priority", "reboot"],
+        "",
+        SLURM,
+    )
+    flags_forced: list[str] = setting("FlagsForced", "sbatch's options of every job, as `--account=x`", [], "", SLURM)
+    gres_map: dict[str, str] = setting(
+        "GresMap",
+        "Kubernetes' names of resources and the GRES that they are: `gpu`, `gpu:a100`; the first one of a GRES is what "
+        "the virtual node offers",
+        DEFAULT_GRES,
+        "",
+        SLURM,
+    )
+    gres_types: dict[str, str] = setting(
+        "GresTypes",
+        "values of the labels nvidia.com/gpu.product, amd.com/gpu.product-name and slurm-job.vk.io/gres-type in a "
+        "node selector, and the GRES types that they are",
+        {},
+        "",
+        SLURM,
+    )
+    ephemeral_storage_as_tmp: bool = setting(
+        "EphemeralStorageAsTmp",
+        "whether ephemeral-storage becomes --tmp: false where the nodes have no TmpDisk in slurm.conf",
+        True,
+        "",
+        SLURM,
+    )
+    mpi_launcher: str = setting(
+        "MpiLauncher", "what starts containers with mpi-flags: srun or mpiexec", "srun", "", SLURM
+    )
+    mpi_path: str = setting("MpiPath", "where it is on the compute nodes; empty: on PATH", "", "", SLURM)
+    runtime_options_allowed: list[str] = setting(
+        "RuntimeOptionsAllowed",
+        "further options that singularity-options and enroot-options may have, as --fakeroot",
+        [],
+        "",
+        SLURM,
+    )
+    pre_exec_namespaces: list[str] = setting(
+        "PreExecNamespaces",
+        "namespaces whose pods may bring shell text of their own (pre-exec), run outside any container; `*`: all",
+        [],
+        "",
+        SLURM,
+    )
+    job_user: str = setting("JobUser", "the user whose the jobs are; empty: the service's own", "", "", SLURM)
+    default_uid: int | None = setting("DefaultUID", "the same as a number", None, "", SLURM)
+    run_as_user_ranges: list[str] = setting(
+        "RunAsUserRanges", "users that a pod may choose by runAsUser, as 1000-1999; never 0", [], "", SLURM
+    )
     slurm_poll_seconds: float = setting("SlurmPollSeconds", "pause between two looks at all jobs", 1.0, "", SLURM)
     slurm_call_timeout: float = setting(
         "SlurmCallTimeout", "seconds that one call of the controller may take", 15.0, "", SLURM

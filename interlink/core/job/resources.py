@@ -1,4 +1,4 @@
-"""What a pod asks of Slurm: cores, memory and time of its one job.
+"""What a pod asks of Slurm: cores, memory, local disk and generic resources of its one job.
 
 The rule is the Kubernetes scheduler's (k8s.io/component-helpers/resource): containers are summed, init containers run
 one after another before them, sidecar containers beside all that follow, and the pod's overhead comes on top. A limit
@@ -6,43 +6,57 @@ counts before a request, because a job that outgrows its allocation is killed, n
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from interlink.core.errors import UnsupportedPod
+from interlink.core.job.numbers import MOST, MOST_CPUS, MOST_MEMORY, bounded
 from interlink.core.quantity import parse_quantity
 from interlink.wire.pod import Container, Pod
 
 _MIB = 1024**2
-#: Resources that are mapped, or that mean nothing to a batch site and are safely left to it.
-_KNOWN = frozenset({"cpu", "memory", "ephemeral-storage"})
+CPU, MEMORY, DISK = "cpu", "memory", "ephemeral-storage"
 
 
 @dataclass(frozen=True)
 class JobResources:
-    """Cores, MiB and minutes of a job; ``time_limit_minutes`` None leaves the partition's own limit."""
+    """What the job asks for, and whether any container said so itself: where none did, flags and flavors may."""
 
     cpus: int
     memory_mib: int
-    time_limit_minutes: int | None
+    cpus_said: bool = True
+    memory_said: bool = True
+    disk_mib: int = 0
+    #: Pieces by Kubernetes' name, as ``nvidia.com/gpu``.
+    extended: Mapping[str, int] = field(default_factory=dict)
 
 
-def job_resources(pod: Pod, *, default_cpu: str, default_memory: str) -> JobResources:
+def job_resources(
+    pod: Pod, *, default_cpu: str, default_memory: str, extended: frozenset[str] = frozenset()
+) -> JobResources:
     """Return what the pod's job asks for; a container that says nothing of a resource counts with the default.
 
-    Cores are rounded up to whole ones, memory to MiB, ``activeDeadlineSeconds`` to minutes.
-    Raises UnsupportedPod for a quantity that is none, and by name for a resource that the site does not map.
+    Cores are rounded up to whole ones, memory and disk to MiB. ``extended`` are the resources that the site has.
+    Raises UnsupportedPod for a quantity that is none or that Slurm cannot hold, and by name for another resource.
     """
-    for container in (*(pod.spec.initContainers or ()), *pod.spec.containers):
-        _refuse_unknown(container)
-    cores = _pod_total(pod, "cpu", parse_quantity(default_cpu))
-    memory = _pod_total(pod, "memory", parse_quantity(default_memory))
-    deadline = pod.spec.activeDeadlineSeconds
+    for container in pod.all_containers:
+        _refuse_unknown(container, extended | {CPU, MEMORY, DISK})
+    cores = _pod_total(pod, CPU, parse_quantity(default_cpu))
+    memory = _pod_total(pod, MEMORY, parse_quantity(default_memory))
     return JobResources(
-        cpus=max(1, math.ceil(cores)),
-        memory_mib=max(1, math.ceil(memory / _MIB)),
-        time_limit_minutes=None if deadline is None else max(1, -(-deadline // 60)),
+        cpus=bounded("the pod's cpu", max(1, math.ceil(cores)), most=MOST_CPUS),
+        memory_mib=max(1, _mebibytes("the pod's memory", memory, MOST_MEMORY)),
+        cpus_said=any(asks_for(container, CPU) for container in pod.all_containers),
+        memory_said=any(asks_for(container, MEMORY) for container in pod.all_containers),
+        disk_mib=_mebibytes("the pod's ephemeral-storage", _pod_total(pod, DISK, Fraction(0)), MOST),
+        extended={name: pieces for name in sorted(extended) if (pieces := _pieces(pod, name))},
     )
+
+
+def asks_for(container: Container, resource: str) -> bool:
+    """Whether the container asks for any of the resource."""
+    return _amount(container, resource) > 0
 
 
 def _pod_total(pod: Pod, resource: str, default: Fraction) -> Fraction:
@@ -65,6 +79,18 @@ def _pod_total(pod: Pod, resource: str, default: Fraction) -> Fraction:
     return max(running, peak) + overhead
 
 
+def _pieces(pod: Pod, resource: str) -> int:
+    """Return how many whole pieces of an extended resource the pod asks for."""
+    total = _pod_total(pod, resource, Fraction(0))
+    if total.denominator != 1:
+        raise UnsupportedPod(f"the pod asks for {float(total):g} of {resource}, which comes in whole pieces only")
+    return bounded(f"the pod's {resource}", int(total), most=MOST)
+
+
+def _mebibytes(what: str, amount: Fraction, most: int) -> int:
+    return bounded(f"{what} in MiB", math.ceil(amount / _MIB), most=most)
+
+
 def _amount(container: Container, resource: str) -> Fraction:
     """Return the container's limit, else its request, else 0; zero means "not said", as in Kubernetes."""
     for source in (container.resources.limits, container.resources.requests):
@@ -76,11 +102,11 @@ def _amount(container: Container, resource: str) -> Fraction:
     return Fraction(0)
 
 
-def _refuse_unknown(container: Container) -> None:
+def _refuse_unknown(container: Container, known: frozenset[str]) -> None:
     """Raise UnsupportedPod if the container asks for a resource that no job of this site can be given."""
     for source in (container.resources.limits, container.resources.requests):
         for resource, value in (source or {}).items():
-            if resource not in _KNOWN and parse_quantity(value):
+            if resource not in known and parse_quantity(value):
                 raise UnsupportedPod(
                     f'container "{container.name}" asks for {resource} ({value}), which is not mapped on this site; '
                     "remove it, or ask the site's administrator"

@@ -1,10 +1,14 @@
 """The batch script of a pod's job: a fixed template with three paths in it, and the administrator's CommandPrefix.
 
+Where the administrator lets a namespace bring shell text of its own (pre-exec), that stands in it to the letter, behind
+a command: sbatch reads no #SBATCH line after one.
+
 The template is templates/job/batch.sh.j2; the wheel carries it as interlink/core/job/templates. It is read once, like
 code.
 """
 
 import shlex
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -15,12 +19,30 @@ _HERE = Path(__file__).parent
 _FOLDERS = (_HERE / "templates", _HERE.parents[2] / "templates" / "job")
 
 
-def batch_script(*, python: str, runner: str, plan: str, command_prefix: str = "") -> str:
+@dataclass(frozen=True, kw_only=True)
+class ScriptSettings:
+    """The administrator's part of every script; paths are those of the compute nodes."""
+
+    python: str
+    runner: str
+    shell: str = "/bin/bash"
+    #: Shell text of the administrator's, which goes in as it is.
+    command_prefix: str = ""
+
+
+def batch_script(settings: ScriptSettings, *, plan: str, pre_exec: str = "") -> str:
     """Return the script that replaces its shell by the pod runner with the plan.
 
-    The paths are quoted; ``command_prefix`` is the administrator's own shell text and goes in as it is.
+    The paths are quoted; ``pre_exec`` is the pod's own shell text, which the caller has let through.
     """
-    return _template().render(python=python, runner=runner, plan=plan, command_prefix=command_prefix.strip())
+    return _template().render(
+        shell=settings.shell,
+        python=settings.python,
+        runner=settings.runner,
+        plan=plan,
+        command_prefix=settings.command_prefix.strip(),
+        pre_exec=pre_exec,
+    )
 
 
 @cache

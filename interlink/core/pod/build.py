@@ -1,20 +1,19 @@
 """A pod → the plan that the pod runner carries out inside the job. Called by the sidecar before it submits."""
 
 import posixpath
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from interlink.core.errors import UnsupportedPod
-from interlink.core.plan import Plan, PlanRuntime
+from interlink.core.plan import Plan
 from interlink.core.pod.containers import Surroundings, plan_container
 from interlink.core.pod.paths import check_uid
+from interlink.core.pod.runtime import Runtimes, plan_runtime
 from interlink.core.pod.unsupported import refuse_unsupported
 from interlink.core.pod.volumes import plan_volumes
 from interlink.wire.messages import RetrievedPodData
 from interlink.wire.pod import Pod
 
-#: "none" runs the pod's containers straight on the host, where the administrator allows it.
-HOST_RUNTIME_ANNOTATION = "slurm-job.vk.io/container-runtime"
 _GRACE_SECONDS = 30
 
 
@@ -23,10 +22,7 @@ class PlanSettings:
     """The administrator's part of a plan; paths are those of the compute nodes."""
 
     image_prefix: str = "docker://"
-    apptainer: str = "apptainer"
-    apptainer_options: tuple[str, ...] = ()
-    image_cache: str = ""
-    allow_host_runtime: bool = False
+    runtimes: Runtimes = field(default_factory=Runtimes)
 
 
 def build_plan(request: RetrievedPodData, *, folder: str, spool: str, settings: PlanSettings) -> Plan:
@@ -40,7 +36,7 @@ def build_plan(request: RetrievedPodData, *, folder: str, spool: str, settings: 
     everyone = pod.all_containers
     mounted = {mount.name for container in everyone for mount in container.volumeMounts or ()}
     volumes = plan_volumes(pod.spec.volumes, request.container, mounted)
-    runtime = _runtime(pod, settings)
+    runtime = plan_runtime(pod, settings.runtimes)
     around = Surroundings(
         volumes=frozenset(volume.name for volume in volumes),
         host=runtime.kind == "none",
@@ -63,26 +59,6 @@ def build_plan(request: RetrievedPodData, *, folder: str, spool: str, settings: 
         volumes=volumes,
         init_containers=[plan_container(item, around) for item in pod.spec.initContainers or ()],
         containers=[plan_container(item, around) for item in pod.spec.containers],
-    )
-
-
-def _runtime(pod: Pod, settings: PlanSettings) -> PlanRuntime:
-    """Return how the pod's containers are started. Raises UnsupportedPod for a runtime that is not allowed here."""
-    kind = pod.annotation(HOST_RUNTIME_ANNOTATION, "apptainer")
-    if kind == "none":
-        if not settings.allow_host_runtime:
-            raise UnsupportedPod(
-                f"{HOST_RUNTIME_ANNOTATION}: none (straight on the host) is not allowed on this site; "
-                "its administrator can set AllowHostRuntime"
-            )
-        return PlanRuntime(kind="none")
-    if kind not in ("apptainer", "singularity"):
-        raise UnsupportedPod(f"{HOST_RUNTIME_ANNOTATION}: {kind[:60]!r} is unknown; it can be apptainer or none")
-    return PlanRuntime(
-        kind="apptainer",
-        executable=settings.apptainer,
-        options=list(settings.apptainer_options),
-        image_cache=settings.image_cache,
     )
 
 

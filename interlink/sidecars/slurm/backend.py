@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterable, Iterator
 
 from interlink.config import Config
+from interlink.config.jobs import job_egress, job_rules, runtimes
+from interlink.core.job.script import ScriptSettings
 from interlink.core.pod.build import PlanSettings
 from interlink.sidecars.backend import NotFound, Unavailable
 from interlink.sidecars.changes import ChangeJournal
@@ -163,19 +165,17 @@ class SlurmBackend:
 def job_settings(config: Config, runner: str, folders: JobFolders) -> JobSettings:
     """Return what every job gets of the configuration."""
     return JobSettings(
-        python=config.python_path,
-        runner=runner,
-        partition=config.slurm_partition,
-        account=config.slurm_account,
-        command_prefix=config.command_prefix,
-        default_cpu=config.default_cpu,
-        default_memory=config.default_memory,
+        script=ScriptSettings(
+            python=config.python_path,
+            runner=runner,
+            shell=str(config.bash_path),
+            command_prefix=config.command_prefix,
+        ),
+        rules=job_rules(config),
         environment=config.job_environment,
+        egress=job_egress(config),
         plan=PlanSettings(
             image_prefix=config.image_prefix,
-            apptainer=config.singularity_path,
-            apptainer_options=tuple(config.singularity_default_options),
-            image_cache=str(folders.images),
-            allow_host_runtime=config.allow_host_runtime,
+            runtimes=runtimes(config, image_cache=str(folders.images)),
         ),
     )

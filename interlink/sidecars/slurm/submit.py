@@ -7,16 +7,22 @@ before another submit is allowed. A refusal leaves nothing behind.
 
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from interlink.core.errors import UnsupportedPod
-from interlink.core.job.resources import JobResources, job_resources
-from interlink.core.job.script import batch_script
+from interlink.core.job.finish import finish_plan, image_prefix, pre_exec, with_site_mounts
+from interlink.core.job.identity import Accounts, job_account
+from interlink.core.job.placement import place
+from interlink.core.job.rules import JobRules
+from interlink.core.job.script import ScriptSettings, batch_script
+from interlink.core.plan import PlanEgress
 from interlink.core.pod.build import PlanSettings, build_plan
+from interlink.core.pod.runtime import plan_runtime
 from interlink.core.status import PodFacts
 from interlink.sidecars.backend import Deleted, Refused, Unavailable
+from interlink.sidecars.slurm.accounts import HostAccounts
 from interlink.sidecars.slurm.driver import JobRequest, SlurmDriver, SlurmRefused, SlurmTimedOut, SlurmUnavailable
 from interlink.sidecars.slurm.folders import JobFolders, is_uid
 from interlink.sidecars.slurm.hints import with_hint
@@ -35,14 +41,11 @@ _NAME_LENGTH = 60
 class JobSettings:
     """The administrator's part of every job."""
 
-    python: str
-    runner: str
-    partition: str = ""
-    account: str = ""
-    command_prefix: str = ""
-    default_cpu: str = "1"
-    default_memory: str = "1Gi"
+    script: ScriptSettings
+    rules: JobRules = field(default_factory=JobRules)
+    accounts: Accounts = field(default_factory=HostAccounts)
     environment: dict[str, str] = field(default_factory=dict)
+    egress: PlanEgress | None = None
     plan: PlanSettings = field(default_factory=PlanSettings)
 
 
@@ -96,29 +99,47 @@ class Submitter:
 
     def _prepare(self, request: RetrievedPodData) -> tuple[bytes, JobRequest]:
         """Return the runner's plan and the job that carries it out; nothing is written. Raises UnsupportedPod."""
-        settings, pod = self._settings, request.pod
+        settings, rules = self._settings, self._settings.rules
+        pod = with_site_mounts(request.pod, plan_runtime(request.pod, settings.plan.runtimes).kind)
         folder = self._folders.job(pod.uid)
-        plan = build_plan(request, folder=str(folder), spool=str(self._folders.spool), settings=settings.plan)
-        resources: JobResources = job_resources(
-            pod, default_cpu=settings.default_cpu, default_memory=settings.default_memory
+        plan = build_plan(
+            msgspec.structs.replace(request, pod=pod),
+            folder=str(folder),
+            spool=str(self._folders.spool),
+            settings=replace(settings.plan, image_prefix=image_prefix(pod, settings.plan.image_prefix)),
+        )
+        placement = place(pod, rules, grace=plan.termination_grace_period_seconds)
+        plan = msgspec.structs.replace(finish_plan(plan, pod, placement, rules), egress=settings.egress)
+        account = job_account(
+            pod,
+            rules.identity,
+            settings.accounts,
+            of_namespace=rules.of_namespace(pod.metadata.namespace).user,
+            of_flavor=placement.flavor.uid if placement.flavor else None,
         )
         return msgspec.json.encode(plan), JobRequest(
-            name=f"{pod.metadata.namespace}-{pod.metadata.name}"[:_NAME_LENGTH],
+            name=(placement.name or f"{pod.metadata.namespace}-{pod.metadata.name}")[:_NAME_LENGTH],
             comment=pod.uid,
-            script=batch_script(
-                python=settings.python,
-                runner=settings.runner,
-                plan=str(self._folders.plan(pod.uid)),
-                command_prefix=settings.command_prefix,
-            ),
+            script=batch_script(settings.script, plan=str(self._folders.plan(pod.uid)), pre_exec=pre_exec(pod, rules)),
             working_directory=str(folder),
             output=str(self._folders.batch_log(pod.uid)),
-            cpus=resources.cpus,
-            memory_mib=resources.memory_mib,
-            time_limit_minutes=resources.time_limit_minutes,
-            partition=settings.partition,
-            account=settings.account,
+            cpus=placement.cpus,
+            memory_mib=placement.memory_mib,
             environment={"PATH": _PATH, **settings.environment},
+            time_limit_minutes=placement.time.limit_minutes,
+            partition=placement.partition,
+            account=placement.account,
+            qos=placement.qos,
+            reservation=placement.reservation,
+            constraint=placement.constraint,
+            nodes=placement.nodes,
+            tasks=placement.tasks,
+            gres=placement.gres,
+            tmp_mib=placement.tmp_mib,
+            signal=placement.time.signal,
+            requeue=placement.requeue,
+            user="" if account == settings.accounts.own() else account.name,
+            options=placement.options,
         )
 
     def _submit_once(self, pod: LivePod, plan: bytes, job: JobRequest) -> int:

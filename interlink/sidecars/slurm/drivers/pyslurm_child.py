@@ -13,13 +13,11 @@ from typing import Any
 
 import msgspec
 
-from interlink.sidecars.slurm.driver import JobRequest
 from interlink.sidecars.slurm.drivers import messages, pyslurm_facts
+from interlink.sidecars.slurm.drivers.pyslurm_job import NotPossible, description
 from interlink.sidecars.slurm.drivers.slurm_errors import ALREADY_OVER, JOB_PENDING, failure, submit_failure
 
 _PR_SET_PDEATHSIG = 1
-#: Above them Slurm's fields say "not set" (65534: one CPU a task, seen with 26.05), "no limit" or "per CPU" instead.
-_MOST_CPUS, _MOST_MEMORY = 0xFFFD, 2**63 - 1
 
 
 def main() -> int:
@@ -71,8 +69,10 @@ def _submit(slurm: Any, call: messages.Submit) -> messages.Answer:
     """Submit; what cannot even be written down as a job is refused before Slurm hears of it."""
     request = call.request
     try:
-        job = slurm.JobSubmitDescription(**_description(request))
+        job = slurm.JobSubmitDescription(**description(request))
         job._create_job_submit_desc()  # pyslurm's own checks; submit() builds the same once more
+    except NotPossible as error:
+        return messages.Failure(str(error), refused=True)
     except (OverflowError, TypeError, ValueError) as error:
         size = f"{request.cpus} CPUs, {request.memory_mib} MiB"
         return messages.Failure(f"such a job cannot be described to Slurm ({size}): {error}", refused=True)
@@ -80,40 +80,6 @@ def _submit(slurm: Any, call: messages.Submit) -> messages.Answer:
         return messages.JobId(int(job.submit()))
     except slurm.RPCError as error:
         return submit_failure(error.errno, error.msg)
-
-
-def _description(request: JobRequest) -> dict[str, Any]:
-    """Return pyslurm's attributes of a job. Everything that pyslurm would otherwise take from us is said.
-
-    Raises OverflowError.
-    """
-    if request.cpus > _MOST_CPUS or request.memory_mib > _MOST_MEMORY:
-        raise OverflowError("the value is too large for Slurm")
-    environment = {name: value for name, value in request.environment.items() if not name.startswith("SLURM_")}
-    description: dict[str, Any] = {
-        "name": request.name,
-        "comment": request.comment,
-        "script": request.script,
-        "working_directory": request.working_directory,
-        "standard_output": request.output,
-        "standard_error": request.output,
-        "standard_in": "/dev/null",
-        "cpus_per_task": request.cpus,
-        "ntasks": 1,
-        "nodes": 1,
-        "memory_per_node": f"{request.memory_mib}M",
-        "environment": environment or {"PATH": "/usr/bin:/bin"},
-        "log_files_open_mode": "append",
-        # A pod runs once: a new one after a lost node is its controller's business, in Kubernetes.
-        "is_requeueable": False,
-    }
-    if request.time_limit_minutes is not None:
-        description["time_limit"] = request.time_limit_minutes
-    if request.partition:
-        description["partitions"] = [request.partition]
-    if request.account:
-        description["account"] = request.account
-    return description
 
 
 def _jobs(slurm: Any, _: messages.ListJobs) -> messages.Answer:

@@ -24,13 +24,14 @@ def _job(pod: Pod) -> JobResources:
 
 def test_containers_are_summed_and_rounded_up_once() -> None:
     pod = make_pod(_asks({"cpu": "600m", "memory": "1500k"}), _asks({"cpu": "600m", "memory": "1Mi"}, name="b"))
-    assert _job(pod) == JobResources(cpus=2, memory_mib=3, time_limit_minutes=None)
+    assert _job(pod) == JobResources(cpus=2, memory_mib=3)
 
 
 def test_a_limit_counts_before_a_request_and_the_default_where_nothing_is_said() -> None:
     pod = make_pod(_asks({"cpu": 2}, {"cpu": 1, "memory": "2Gi"}))
-    assert _job(pod) == JobResources(cpus=2, memory_mib=2048, time_limit_minutes=None)
-    assert _job(make_pod({}, {"name": "b"})) == JobResources(cpus=2, memory_mib=2048, time_limit_minutes=None)
+    assert _job(pod) == JobResources(cpus=2, memory_mib=2048)
+    silent = _job(make_pod({}, {"name": "b"}))
+    assert silent == JobResources(cpus=2, memory_mib=2048, cpus_said=False, memory_said=False)
 
 
 def test_zero_means_that_nothing_is_said() -> None:
@@ -53,11 +54,6 @@ def test_the_overhead_comes_on_top() -> None:
     assert _job(make_pod(_asks({"cpu": 1, "memory": "1Gi"}), overhead={"memory": "1Mi"})).memory_mib == 1025
 
 
-@pytest.mark.parametrize(("seconds", "minutes"), [(1, 1), (60, 1), (61, 2), (3600, 60)])
-def test_the_deadline_is_rounded_up_to_minutes(seconds: int, minutes: int) -> None:
-    assert _job(make_pod(activeDeadlineSeconds=seconds)).time_limit_minutes == minutes
-
-
 def test_a_resource_that_is_not_mapped_is_refused_by_name() -> None:
     with pytest.raises(UnsupportedPod, match=r'"main" asks for nvidia.com/gpu \(1\), which is not mapped on this site'):
         _job(make_pod(_asks({"nvidia.com/gpu": "1"})))
@@ -74,7 +70,7 @@ def test_what_makes_no_sense_is_refused(limits: dict[str, str], words: str) -> N
 
 def test_requests_are_honoured_where_there_is_no_limit() -> None:
     pod = make_pod(_asks(None, {"cpu": "3", "memory": "5Gi"}))
-    assert _job(pod) == JobResources(cpus=3, memory_mib=5 * 1024, time_limit_minutes=None)
+    assert _job(pod) == JobResources(cpus=3, memory_mib=5 * 1024)
 
 
 def test_zero_as_a_limit_leaves_the_request_to_count() -> None:
@@ -119,8 +115,42 @@ def test_an_overhead_can_take_nothing_from_the_containers() -> None:
         _job(make_pod(_asks({"cpu": 9}), overhead={"cpu": "-4"}))
 
 
-@given(st.integers(1, 10**400))
-def test_a_deadline_of_any_size_is_whole_minutes_that_last_as_long(seconds: int) -> None:
-    minutes = _job(make_pod(activeDeadlineSeconds=seconds)).time_limit_minutes
-    assert minutes is not None
-    assert (minutes - 1) * 60 < seconds <= minutes * 60
+def test_resources_of_the_sites_table_are_counted_in_pieces() -> None:
+    pod = make_pod(
+        _asks({"nvidia.com/gpu": "1"}),
+        _asks(None, {"nvidia.com/gpu": 2, "example.com/fpga": "0"}, name="b"),
+        initContainers=[{"name": "init", "resources": {"limits": {"nvidia.com/gpu": 4}}}],
+        overhead={"nvidia.com/gpu": 1},
+    )
+    found = job_resources(
+        pod, default_cpu="1", default_memory="1Gi", extended=frozenset({"nvidia.com/gpu", "example.com/fpga"})
+    )
+    assert found.extended == {"nvidia.com/gpu": 5}
+    with pytest.raises(UnsupportedPod, match=r"1\.5 of nvidia\.com/gpu, which comes in whole pieces only"):
+        job_resources(
+            make_pod(_asks({"nvidia.com/gpu": "1500m"})),
+            default_cpu="1",
+            default_memory="1Gi",
+            extended=frozenset({"nvidia.com/gpu"}),
+        )
+
+
+def test_ephemeral_storage_is_summed_in_mebibytes() -> None:
+    assert (
+        _job(make_pod(_asks({"ephemeral-storage": "1Gi"}), _asks({"ephemeral-storage": 1}, name="b"))).disk_mib == 1025
+    )
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        ({"cpu": "65534"}, r"the pod's cpu: 65534 is too large for Slurm \(0 to 65533\)"),
+        ({"memory": "9E" + "i"}, "the pod's memory in MiB"),
+        ({"memory": "1e99"}, "a number of more than 20 digits is too large"),
+        ({"ephemeral-storage": "8Ei"}, "the pod's ephemeral-storage in MiB: 8796093022208 is too large"),
+    ],
+)
+def test_what_slurms_fields_cannot_hold_is_refused_and_does_not_wrap_around(limits: dict[str, str], words: str) -> None:
+    pod = make_pod(*(_asks(limits, name=f"c{at}") for at in range(1024 if "memory" in limits else 1)))
+    with pytest.raises(UnsupportedPod, match=words):
+        _job(pod)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from interlink.core.job.script import batch_script
+from interlink.core.job.script import ScriptSettings, batch_script
 
 #: Names as files can have them: anything but a slash and NUL, and short enough for the file system.
 NAMES = st.one_of(
@@ -24,6 +24,10 @@ def folder() -> Iterator[Path]:
     """A folder for the scripts, in which bash runs."""
     with tempfile.TemporaryDirectory() as name:
         yield Path(name)
+
+
+def _script(*, plan: str, pre_exec: str = "", **settings: str) -> str:
+    return batch_script(ScriptSettings(**settings), plan=plan, pre_exec=pre_exec)
 
 
 def _run(folder: Path, script: str) -> bytes:
@@ -43,14 +47,14 @@ def _stub(python: Path) -> str:
 
 
 def test_the_script_is_short_and_replaces_its_shell() -> None:
-    lines = batch_script(python="/usr/bin/python3", runner="/d/r.pyz", plan="/d/p.json").splitlines()
+    lines = _script(python="/usr/bin/python3", runner="/d/r.pyz", plan="/d/p.json").splitlines()
     assert lines[0] == "#!/bin/bash"
     assert lines[-1] == "exec /usr/bin/python3 /d/r.pyz /d/p.json"
     assert len(lines) == 3
 
 
 def test_the_runner_takes_the_place_of_the_shell_so_that_signals_reach_it(folder: Path) -> None:
-    script = batch_script(python="/bin/sh", runner="-c", plan="echo $$", command_prefix="echo $$")
+    script = _script(python="/bin/sh", runner="-c", plan="echo $$", command_prefix="echo $$")
     first, second = _run(folder, script).split()
     assert first == second
 
@@ -62,23 +66,39 @@ def test_the_runner_takes_the_place_of_the_shell_so_that_signals_reach_it(folder
 def test_hostile_paths_stay_one_word_each_and_run_nothing(folder: Path, python: str, runner: str, plan: str) -> None:
     with tempfile.TemporaryDirectory(dir=folder) as home:
         words = [_stub(Path(home) / python / python), f"{home}/{runner}", f"{home}/{plan}"]
-        printed = _run(folder, batch_script(python=words[0], runner=words[1], plan=words[2]))
+        printed = _run(folder, _script(python=words[0], runner=words[1], plan=words[2]))
     assert printed.decode().split("\0") == [*words, ""]
     assert [file.name for file in folder.iterdir()] == ["batch.sh"]
 
 
 def test_the_administrators_prefix_comes_first_as_it_is(folder: Path) -> None:
-    script = batch_script(python="/bin/echo", runner="a b", plan="$HOME'\"`id`", command_prefix="export X=1\necho $X\n")
+    script = _script(python="/bin/echo", runner="a b", plan="$HOME'\"`id`", command_prefix="export X=1\necho $X\n")
     assert _run(folder, script) == b"1\na b $HOME'\"`id`\n"
 
 
 def test_template_marks_in_a_path_or_prefix_mean_nothing(folder: Path) -> None:
-    script = batch_script(python="/bin/echo", runner="{{ plan }}", plan="{% raw %}", command_prefix="echo '{{ x }}'")
+    script = _script(python="/bin/echo", runner="{{ plan }}", plan="{% raw %}", command_prefix="echo '{{ x }}'")
     assert _run(folder, script) == b"{{ x }}\n{{ plan }} {% raw %}\n"
 
 
 @pytest.mark.parametrize("prefix", ["", " \n "])
 def test_an_empty_prefix_leaves_no_line(prefix: str) -> None:
-    script = batch_script(python="p", runner="r", plan="q", command_prefix=prefix)
-    assert script == batch_script(python="p", runner="r", plan="q")
+    script = _script(python="p", runner="r", plan="q", command_prefix=prefix)
+    assert script == _script(python="p", runner="r", plan="q")
     assert "\n\n" not in script
+
+
+_SHOW = "cat $TMPDIR/mesh.sh; rm $TMPDIR/mesh.sh"
+
+
+def test_the_pods_own_shell_text_stands_there_to_the_letter_behind_the_administrators(folder: Path) -> None:
+    text = "cat <<'EOFMESH' > $TMPDIR/mesh.sh\n  echo \"$(id)\" '{{ x }}'  \nEOFMESH\n" + _SHOW
+    script = _script(python="/bin/echo", runner="r", plan="p", command_prefix="echo first", pre_exec=text)
+    assert f"\n{text}\n" in script
+    assert _run(folder, script).decode() == "first\n  echo \"$(id)\" '{{ x }}'  \nr p\n"
+
+
+def test_no_line_of_a_pods_text_is_read_by_sbatch() -> None:
+    script = _script(python="p", runner="r", plan="q", pre_exec="#SBATCH --uid=0\n#SBATCH --wrap=id")
+    before = script[: script.index("#SBATCH")].splitlines()
+    assert [line for line in before if line and not line.startswith("#")], "sbatch stops at the first command"

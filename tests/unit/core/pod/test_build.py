@@ -9,12 +9,18 @@ from hypothesis import strategies as st
 
 from interlink.core.errors import UnsupportedPod
 from interlink.core.plan import Plan, PlanMount
-from interlink.core.pod.build import HOST_RUNTIME_ANNOTATION, PlanSettings, build_plan
+from interlink.core.pod.build import PlanSettings, build_plan
+from interlink.core.pod.runtime import Runtimes, RuntimeSettings
 from interlink.wire.pod import Pod
 from tests.unit.core.pods import UID, make_pod, make_request
 
 FOLDER = f"/data/jobs/{UID}"
-SETTINGS = PlanSettings(image_cache="/data/images", apptainer_options=("--nv",))
+RUNTIME = "slurm-job.vk.io/container-runtime"
+SETTINGS = PlanSettings(
+    runtimes=Runtimes(
+        known={"apptainer": RuntimeSettings(executable="apptainer", options=("--nv",))}, image_cache="/data/images"
+    )
+)
 
 
 def _plan(pod: Pod, settings: PlanSettings = SETTINGS, **share: Any) -> Plan:
@@ -50,15 +56,15 @@ def test_a_pod_becomes_a_plan_that_survives_its_json() -> None:
 
 
 def test_the_host_runtime_needs_the_administrators_leave_and_a_command() -> None:
-    host = {HOST_RUNTIME_ANNOTATION: "none"}
-    allowed = PlanSettings(allow_host_runtime=True)
+    host = {RUNTIME: "none"}
+    allowed = PlanSettings(runtimes=Runtimes(allow_host=True))
     assert _plan(make_pod({"command": ["true"]}, annotations=host), allowed).runtime.kind == "none"
     with pytest.raises(UnsupportedPod, match="not allowed on this site"):
         _plan(make_pod({"command": ["true"]}, annotations=host))
     with pytest.raises(UnsupportedPod, match="give a command"):
         _plan(make_pod(annotations=host), allowed)
     with pytest.raises(UnsupportedPod, match="'docker' is unknown"):
-        _plan(make_pod(annotations={HOST_RUNTIME_ANNOTATION: "docker"}))
+        _plan(make_pod(annotations={RUNTIME: "docker"}))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from interlink.core.job.script import ScriptSettings
 from interlink.core.plan import Report
 from interlink.sidecars.changes import ChangeJournal
 from interlink.sidecars.slurm.fake import FakeSlurm
@@ -43,7 +44,7 @@ class Bench:
         self.site = Site(self.driver, settle, unanswered)
         self.reconciler = Reconciler(self.table, self.folders, self.driver, self.site, report_seconds=0)
         self.lifecycle = Lifecycle(self.table, self.folders, self.driver, self.site, lambda: None)
-        settings = JobSettings(python="/usr/bin/python3", runner="/shared/runner.py")
+        settings = JobSettings(script=ScriptSettings(python="/usr/bin/python3", runner="/shared/runner.py"))
         self.submitter = Submitter(settings, self.folders, self.table, self.driver, self.site)
         self.spool = Spool(self.folders, self.table)
         self.housekeeping = Housekeeping(self.table, self.folders)

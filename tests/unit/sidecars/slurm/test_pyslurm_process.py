@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from interlink.sidecars.slurm.driver import Capacity, JobRequest, SlurmRefused, SlurmTimedOut, SlurmUnavailable
-from interlink.sidecars.slurm.drivers import pyslurm_child
 from interlink.sidecars.slurm.drivers.pyslurm_process import PyslurmDriver
 from interlink.sidecars.slurm.drivers.slurm_errors import REFUSALS, failure, submit_failure
 from tests.unit.sidecars.slurm.driver_contract import make_request
@@ -215,13 +214,9 @@ def test_no_refusal_is_a_number_of_silence() -> None:
 
 @pytest.mark.parametrize("size", [{"cpus": 2**40}, {"cpus": 2**70}, {"cpus": 0xFFFE}, {"memory_mib": 2**63 + 1}])
 def test_an_absurd_size_is_a_refusal_in_words(driver: PyslurmDriver, size: dict[str, int]) -> None:
-    with pytest.raises(SlurmRefused, match=rf"{next(iter(size.values()))} (CPUs|MiB).*too large"):
+    with pytest.raises(SlurmRefused, match=r"such a job cannot be described to Slurm: (CPUs|memory).*too large"):
         driver.submit(make_request(Path("/tmp"), **size))
     assert driver.submit(job()) == 1
-
-
-def test_a_job_is_never_run_again_by_slurm() -> None:
-    assert pyslurm_child._description(job())["is_requeueable"] is False
 
 
 def test_accounting_that_is_away_is_not_nothing_known(path: None, monkeypatch: pytest.MonkeyPatch) -> None:
