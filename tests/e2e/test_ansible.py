@@ -15,7 +15,7 @@ from tests.demo.project import ROOT
 from tests.testbed import host, inventory, site
 from tests.testbed.bed import Bed
 from tests.testbed.errors import CommandError
-from tests.testbed.layout import SITE_ROLES, Host, Layout
+from tests.testbed.layout import Host, Layout
 from tests.testbed.part import Step
 
 
@@ -50,7 +50,7 @@ def test_a_second_run_changes_nothing(bed: Bed) -> None:
 @pytest.fixture
 def fresh_host(bed: Bed, tmp_path: Path) -> Iterator[Path]:
     """The inventory of a site whose edge host was never touched."""
-    member = Host("fresh", 30, SITE_ROLES)
+    member = Host("fresh", 30, ("edge",))
     other = Bed(bed.paths, Layout(site=(member,), cluster=bed.layout.cluster))
     container = site.container(other, member)
     step = Step("fresh", tmp_path / "fresh.log", stop=threading.Event())

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from interlink.core.quantity import parse_quantity
 from tests.e2e.waiting import wait_for
 from tests.testbed.bed import Bed
 
@@ -25,9 +26,10 @@ def test_its_taint_keeps_pods_away_that_do_not_tolerate_it(node: dict[str, Any])
 
 
 def test_its_capacity_is_the_partitions(bed: Bed, node: dict[str, Any]) -> None:
-    cpus, memory = bed.site(["sinfo", "--noheader", "--partition=main", "--Format=CPUs:10,Memory:20"]).split()
-    assert node["status"]["capacity"]["cpu"] == cpus
-    assert node["status"]["capacity"]["memory"] == f"{memory}Mi"
+    nodes = bed.site(["sinfo", "--noheader", "--Node", "--partition=main", "--format=%c %m"]).splitlines()
+    cpus, memory = (sum(column) for column in zip(*(map(int, line.split()) for line in nodes), strict=True))
+    assert node["status"]["capacity"]["cpu"] == str(cpus)
+    assert parse_quantity(node["status"]["capacity"]["memory"]) == memory * 1024**2
     assert node["status"]["allocatable"]["pods"] not in ("", "0")
 
 

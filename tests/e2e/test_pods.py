@@ -126,10 +126,10 @@ def test_one_failing_container_of_two_fails_the_pod_and_both_codes_are_shown(clu
     assert (pod["status"]["phase"], codes) == ("Failed", {"good": 0, "bad": 137})
 
 
-def test_a_pod_that_says_so_runs_straight_on_the_host(cluster: Cluster, bed: Bed) -> None:
-    cluster.start("host", script="hostname; id -un", annotations=ON_THE_HOST)
+def test_a_pod_that_says_so_runs_straight_on_the_host(cluster: Cluster, slurm: Slurm) -> None:
+    uid = cluster.start("host", script="hostname; id -un", annotations=ON_THE_HOST)["metadata"]["uid"]
     cluster.wait_phase("host", "Succeeded")
-    assert cluster.logs("host") == bed.site(["hostname"]) + "interlink\n"
+    assert cluster.logs("host") == f"{slurm.job(uid)['NodeList']}\ninterlink\n"
 
 
 def test_containers_do_not_run_on_the_host_and_not_as_root(cluster: Cluster) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from . import cluster, dockerd, network, site
 from .docker import Docker
 from .errors import CommandError, TestbedError, tail
-from .layout import REGISTRY_PORT, SMALL, Layout
+from .layout import DEFAULT, REGISTRY_PORT, Layout
 from .network import Network
 from .paths import Paths
 from .process import run
@@ -20,7 +20,7 @@ from .process import run
 class Bed:
     """One test bed: its folders, its hosts, and its Docker."""
 
-    def __init__(self, paths: Paths | None = None, layout: Layout = SMALL) -> None:
+    def __init__(self, paths: Paths | None = None, layout: Layout = DEFAULT) -> None:
         self.paths = paths or Paths.from_environment()
         self.layout = layout
         self.known_hosts_lock = threading.Lock()

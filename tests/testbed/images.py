@@ -1,4 +1,4 @@
-"""The bed's images: Debian sid, what stands on it, and a busybox. Each is tagged with a fingerprint of its inputs."""
+"""The bed's images: Debian sid, what stands on it, a busybox, and an MPI program. Each is tagged by its inputs."""
 
 from __future__ import annotations
 
@@ -27,8 +27,10 @@ BASE_PACKAGES = ("ca-certificates", "python3", "python3-pip", "python3-venv")
 PREFIX = "interlink-testbed"
 BUSYBOXES = {"busybox": ["sh"], "pause": ["sleep", "2147483647"]}
 """Image → the command it runs if it is told nothing. The second is what every pod's sandbox runs: it must not end."""
+PARENTS = {"site": {"BASE": "base"}, "cluster": {"BASE": "base"}, "mpi": {"SITE": "site", "BUSYBOX": "busybox"}}
+"""Image → the images that its Dockerfile starts from, by the arguments that name them there."""
 BUSYBOX_RECIPE = "4"  # goes into the fingerprint: raise it when _busybox_tree changes
-NAMES = ("base", "site", "cluster", *BUSYBOXES)
+NAMES = ("base", "site", "cluster", "mpi", *BUSYBOXES)
 
 
 def rootfs_key() -> str:
@@ -42,7 +44,7 @@ def key(bed: Bed, name: str) -> str:
         return fingerprint(BUSYBOX_RECIPE, *BUSYBOXES[name], tool(bed, "busybox-static"))
     if name == "base":
         return fingerprint(rootfs_key(), CA_BUNDLE, _pip_conf(), SOURCE / "base")
-    return fingerprint(key(bed, "base"), SOURCE / name)
+    return fingerprint(*(key(bed, parent) for parent in PARENTS[name].values()), SOURCE / name)
 
 
 def tag(bed: Bed, name: str) -> str:
@@ -68,14 +70,15 @@ def up(bed: Bed, step: Step, name: str) -> None:
         _build_base(bed, step)
     else:
         step.say(f"building {tag(bed, name)}")
-        _build(bed, step, name, SOURCE / name, f"BASE={tag(bed, 'base')}")
+        parents = (f"{word}={tag(bed, parent)}" for word, parent in PARENTS[name].items())
+        _build(bed, step, name, SOURCE / name, *parents)
     bed.docker("image", "tag", tag(bed, name), f"{PREFIX}/{name}:latest")
     _remove_forerunners(bed, name)
 
 
-def _build(bed: Bed, step: Step, name: str, context: Path, argument: str) -> None:
+def _build(bed: Bed, step: Step, name: str, context: Path, *facts: str) -> None:
     proxies = [v for v in ("http_proxy", "https_proxy", "no_proxy") if v in os.environ]
-    arguments = [word for value in (argument, *proxies) for word in ("--build-arg", value)]
+    arguments = [word for value in (*facts, *proxies) for word in ("--build-arg", value)]
     step.run(
         ["/usr/bin/docker", "build", "--force-rm", *arguments, "--tag", tag(bed, name), context],
         env=bed.docker.environment,

@@ -54,6 +54,8 @@ def _site_vars(bed: Bed) -> dict[str, Any]:
         "interlink_shared_folder": site.SHARED,
         "interlink_wheel_cache": site.WHEELS,
         "interlink_allow_host_runtime": True,
+        "interlink_uid": site.SERVICE_ID,
+        "interlink_gid": site.SERVICE_ID,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from . import cluster, dockerd, images, inventory, kubernetes, machine, network, pki, registry, site
+from . import cluster, dockerd, images, inventory, kubernetes, machine, network, pki, registry, site, slurm
 from .layout import Layout
 from .part import Part
 
@@ -30,9 +30,14 @@ def parts(layout: Layout) -> list[Part]:
         _image("site", "Slurm, sshd and apptainer on Debian", "image-base"),
         _image("cluster", "etcd and containerd on Debian", "image-base"),
         *(_image(name, "a static busybox") for name in images.BUSYBOXES),
+        _image("mpi", "an MPI program for pods", "image-site", "image-busybox"),
         Part(
             "registry", "the image registry", ("image-busybox", "image-pause", "pki"), registry.up, registry.health,
             log_files=("docker-registry.log",),
+        ),
+        Part(
+            "registry-mpi", "the MPI program in the registry", ("image-mpi", "registry"),
+            registry.later_up, registry.later_health,
         ),
         Part("site", "keys and settings of the site", ("pki",), site.write_settings, site.settings_health),
         *(
@@ -43,7 +48,11 @@ def parts(layout: Layout) -> list[Part]:
             )
             for host in layout.site
         ),
-        Part("slurm", "Slurm takes jobs", hosts, site.slurm_up, site.slurm_health, journal_of=journal),
+        Part("slurm", "Slurm takes jobs", hosts, slurm.up, slurm.health, journal_of=journal),
+        Part(
+            "accounting", "slurmdbd's account and users", ("slurm",), slurm.accounting_up, slurm.accounting_health,
+            journal_of=layout.site_host("slurmdbd").container,
+        ),
         Part(
             "apptainer", "a user's container from the registry", ("slurm", "registry"),
             site.apptainer_up, site.apptainer_health, journal_of=journal,

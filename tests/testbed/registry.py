@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 import urllib.request
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import images
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from .part import Step
 
 CONTENT = {"busybox": "busybox", "library/busybox": "busybox", "pause": "pause"}
-"""Name in the registry → image of the bed. library/… is what a client asks a mirror of Docker Hub for."""
+LATER = {"mpi": "mpi"}
+"""Name in the registry → image of the bed. library/… is what a client asks a mirror of Docker Hub for.
+What comes LATER needs images that take long to build: the cluster does not wait for it."""
 
 
 def daemon(bed: Bed) -> Daemon:
@@ -27,11 +30,20 @@ def daemon(bed: Bed) -> Daemon:
 
 def health(bed: Bed) -> str:
     """Say that it answers and has its images; raises UnhealthyError if not."""
-    for name, image in CONTENT.items():
+    return _has(bed, CONTENT)
+
+
+def later_health(bed: Bed) -> str:
+    """Say that it has the images that come later; raises UnhealthyError if not."""
+    return _has(bed, LATER)
+
+
+def _has(bed: Bed, content: Mapping[str, str]) -> str:
+    for name, image in content.items():
         tags = _ask(bed, f"{name}/tags/list").get("tags") or []
         if images.key(bed, image) not in tags:
             raise UnhealthyError(f"the registry has no {name} of this bed")
-    return f"answers at https://{bed.registry_address} with {', '.join(CONTENT)}"
+    return f"answers at https://{bed.registry_address} with {', '.join(content)}"
 
 
 def _ask(bed: Bed, path: str) -> dict[str, Any]:
@@ -67,7 +79,16 @@ def up(bed: Bed, step: Step) -> None:
     program = tool(bed, "docker-registry")
     daemon(bed).start([program, "serve", folder / "config.yml"], bed.paths.logs / "docker-registry.log")
     step.wait(lambda: str(_ask(bed, "")), within=20)
-    for name, image in CONTENT.items():
+    _push_all(bed, step, CONTENT)
+
+
+def later_up(bed: Bed, step: Step) -> None:
+    """Put the images that come later into it."""
+    _push_all(bed, step, LATER)
+
+
+def _push_all(bed: Bed, step: Step, content: Mapping[str, str]) -> None:
+    for name, image in content.items():
         for label in ("latest", images.key(bed, image)):
             push(bed, step, images.tag(bed, image), f"{name}:{label}")
 

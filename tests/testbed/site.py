@@ -1,4 +1,4 @@
-"""The site's hosts: ssh for Ansible, Slurm, and apptainer for the jobs."""
+"""The site's hosts: what they read, ssh for Ansible, and apptainer for the jobs. Slurm itself is slurm.py's."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import host, images
+from . import host, images, slurm
 from .errors import CommandError, TestbedError, UnhealthyError
 from .fingerprint import fingerprint
 from .host import Container
-from .layout import Host
-from .paths import SOURCE
+from .layout import OUTSIDE, Host
 from .process import run
 
 if TYPE_CHECKING:
@@ -22,7 +21,9 @@ if TYPE_CHECKING:
 SHARED = "/srv/interlink"
 WHEELS = "/var/cache/interlink/wheels"
 USER = "user"
-"""An ordinary user of the site, on every host."""
+"""An ordinary user of the site, on every host; `other` is another."""
+SERVICE, SERVICE_ID = "interlink", 964
+"""The user that services and jobs run as, and its number. Ansible makes it on the edge host, the site on the others."""
 APPTAINER_CHECKED = "/var/lib/testbed-apptainer-checked"
 
 
@@ -45,7 +46,8 @@ def container(bed: Bed, member: Host) -> Container:
         host=member,
         image=images.tag(bed, "site"),
         options=(
-            "--env=container=docker", f"--env=TESTBED_ROLES={' '.join(member.roles)}", "--device=/dev/fuse",
+            "--env=container=docker", f"--env=TESTBED_ROLES={' '.join(member.roles)}",
+            f"--env=TESTBED_OUTSIDE={OUTSIDE}", f"--env=TESTBED_SERVICE={SERVICE} {SERVICE_ID}", "--device=/dev/fuse",
             *(f"--volume={source}:{target}" for source, target in mounts.items()),
         ),
         inputs=fingerprint(settings(bed)) if settings(bed).exists() else "",
@@ -66,20 +68,20 @@ def write_settings(bed: Bed, step: Step) -> None:
     public = bed.paths.ssh_key.with_suffix(".pub").read_text()
     (folder / "authorized_keys").write_text(public)
     (folder / "ca.crt").write_text((bed.paths.pki / "ca.crt").read_text())
-    nodes = ",".join(member.name for member in bed.layout.site if "slurmd" in member.roles)
-    text = (SOURCE / "site" / "slurm.conf").read_text()
-    text = text.replace("{controller}", bed.layout.site_host("slurmctld").name).replace("{nodes}", nodes)
-    (folder / "slurm.conf").write_text(text)
-    (folder / "cgroup.conf").write_text((SOURCE / "site" / "cgroup.conf").read_text())
+    for name, text in slurm.settings(bed.layout).items():
+        (folder / name).write_text(text)
 
 
 def settings_health(bed: Bed) -> str:
     """Say that the settings are there; raises UnhealthyError if one is missing or of another authority."""
-    names = ("authorized_keys", "ca.crt", "slurm.conf", "cgroup.conf", "munge.key")
+    configuration = slurm.settings(bed.layout)
+    names = ("authorized_keys", "ca.crt", "munge.key", *configuration)
     if absent := [name for name in names if not (settings(bed) / name).exists()]:
         raise UnhealthyError(f"no {', '.join(absent)} for the site")
     if (settings(bed) / "ca.crt").read_bytes() != (bed.paths.pki / "ca.crt").read_bytes():
         raise UnhealthyError("the site trusts another authority")
+    if changed := [name for name, text in configuration.items() if (settings(bed) / name).read_text() != text]:
+        raise UnhealthyError(f"this tree has another {', '.join(changed)}")
     return f"{len(names)} files in {settings(bed)}"
 
 
@@ -128,34 +130,6 @@ def record_host_key(bed: Bed, member: Host) -> None:
         others = [line for line in known if line.split()[0] != address]
         text = "\n".join([*others, f"{address} {' '.join(key.split()[:2])}"]) + "\n"
         bed.paths.known_hosts.write_text(text)
-
-
-def slurm_health(bed: Bed) -> str:
-    """Say what slurmctld says of its nodes; raises UnhealthyError unless all of them take jobs."""
-    controller = bed.layout.site_host("slurmctld").container
-    try:
-        ping = bed.docker.exec(controller, ["scontrol", "ping"], timeout=20)
-        nodes = bed.docker.exec(controller, ["sinfo", "--noheader", "--Node", "--format=%N %T"], timeout=20)
-    except TestbedError as error:
-        raise UnhealthyError(str(error)) from error
-    states = dict(line.split() for line in nodes.splitlines())
-    bad = {name: state for name, state in states.items() if state not in ("idle", "mixed", "allocated")}
-    if " UP" not in ping or bad or not states:
-        raise UnhealthyError(f"{ping.strip()}; nodes: {bad or states or 'none'}")
-    return "slurmctld is up, " + ", ".join(f"{name} is {state}" for name, state in states.items())
-
-
-def slurm_up(bed: Bed, step: Step) -> None:
-    """Wait for Slurm; its units start with the hosts. A unit that has given up is started again."""
-    try:
-        step.wait(lambda: slurm_health(bed), within=20)
-    except UnhealthyError as error:
-        step.say(f"starting Slurm again: {error}")
-        for unit in ("munge", "slurmctld", "slurmd"):
-            for member in bed.layout.site:
-                if unit in ("munge", *member.roles):
-                    bed.docker.exec(member.container, ["systemctl", "restart", unit])
-        step.wait(lambda: slurm_health(bed), within=40)
 
 
 def apptainer_health(bed: Bed) -> str:

@@ -130,9 +130,12 @@ class DriverContract:
         wait_for_job(driver, job_id, lambda job: job.phase is JobPhase.ENDED, within=8)
 
     def test_a_pending_job_cannot_be_signalled_but_cancelled(self, driver: SlurmDriver, folder: Path) -> None:
-        first = driver.submit(make_request(folder))
-        self.make_running(driver, first)
-        job_id = driver.submit(make_request(folder, cpus=driver.totals("").cpus))
+        totals = driver.totals("")
+        whole_nodes = [
+            driver.submit(make_request(folder, cpus=totals.cpus // totals.nodes)) for _ in range(totals.nodes)
+        ]
+        self.make_running(driver, whole_nodes[0])
+        job_id = driver.submit(make_request(folder))
         try:
             time.sleep(0.5)
             assert driver.jobs()[job_id].phase is JobPhase.PENDING
@@ -140,7 +143,8 @@ class DriverContract:
             driver.cancel(job_id)
             assert wait_for_job(driver, job_id, lambda job: job.phase is JobPhase.ENDED).state == "CANCELLED"
         finally:
-            driver.cancel(first)
+            for whole in whole_nodes:
+                driver.cancel(whole)
 
     def test_jobs_that_never_were_are_no_error(self, driver: SlurmDriver) -> None:
         driver.cancel(NO_SUCH_JOB)
