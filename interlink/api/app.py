@@ -16,6 +16,7 @@ from interlink.api.followers import Followers, TooManyFollowersError
 from interlink.api.translate import plugin_request
 from interlink.http.app import SESSION_HEADER, App, Route, decode, new_app, read_json, request_id, write_json
 from interlink.http.client import HttpClient, PeerUnreachableError
+from interlink.wire.decoding import decode_json
 from interlink.wire.messages import Changes, LogRequest, PodCreateRequest, PodStatus
 from interlink.wire.pod import Pod
 
@@ -129,7 +130,7 @@ def _away(error: PeerUnreachableError) -> falcon.HTTPBadGateway:
 
 def _from_sidecar(answer: BaseHTTPResponse, message: Any) -> Any:
     try:
-        return msgspec.json.decode(answer.data, type=message)
+        return decode_json(answer.data, message)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise falcon.HTTPBadGateway(title="the sidecar's answer is malformed", description=str(error)) from error
 

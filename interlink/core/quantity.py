@@ -5,6 +5,7 @@ Source of the rule: k8s.io/apimachinery/pkg/api/resource/quantity.go. Called by 
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 from interlink.core.errors import UnsupportedPod
 
@@ -21,6 +22,7 @@ class QuantityError(UnsupportedPod, ValueError):
     """The text is no Kubernetes quantity."""
 
 
+@lru_cache(maxsize=4096)
 def parse_quantity(value: str | int | float) -> Fraction:
     """Return the quantity as an exact number (cores, bytes, pieces).
 

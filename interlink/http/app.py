@@ -13,6 +13,8 @@ from typing import Any, TypeAlias, TypeVar
 import falcon
 import msgspec
 
+from interlink.wire.decoding import decode_json
+
 SESSION_HEADER = "InterLink-Http-Session"
 
 log = logging.getLogger(__name__)
@@ -29,7 +31,7 @@ def read_json(request: falcon.Request, message: type[Message] | UnionType) -> Me
 def decode(body: bytes | msgspec.Raw, message: type[Message] | UnionType) -> Message:
     """Return the JSON as the message. Raises falcon.HTTPBadRequest that says where the JSON is wrong."""
     try:
-        decoded: Message = msgspec.json.decode(body, type=message)
+        decoded: Message = decode_json(body, message)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise falcon.HTTPBadRequest(title="malformed request", description=str(error)) from error
     return decoded

@@ -15,6 +15,7 @@ import msgspec
 from interlink.core.errors import UnsupportedPod
 from interlink.core.plan import PlanFile, PlanVolume
 from interlink.core.pod.paths import check_label, check_relative
+from interlink.wire.decoding import convert
 from interlink.wire.messages import RetrievedContainer
 
 T = TypeVar("T")
@@ -114,7 +115,7 @@ def _by_name(what: str, objects: Iterable[dict[str, Any]]) -> dict[str, _Content
 def _convert(what: str, value: object, kind: type[T]) -> T:
     """Check a plain object against its type. Raises UnsupportedPod with the field that is wrong."""
     try:
-        return msgspec.convert(value, kind)
+        return convert(value, kind)
     except msgspec.ValidationError as error:
         raise UnsupportedPod(f"{what} is malformed: {error}") from error
 

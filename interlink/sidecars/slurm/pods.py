@@ -15,7 +15,7 @@ from interlink.core.plan import Report
 from interlink.core.status import PodFacts, pod_status
 from interlink.sidecars.backend import Deleted
 from interlink.sidecars.changes import ChangeJournal
-from interlink.sidecars.slurm.store import Row, Store
+from interlink.sidecars.slurm.store import Row, Store, StoreError
 from interlink.wire.messages import PodStatus
 
 
@@ -28,6 +28,8 @@ class LivePod:
     created_at: float
     deleted_at: float | None = None
     kill_at: float | None = None
+    #: Whether its intent is on disk.
+    intended: bool = False
     job_id: int | None = None
     #: When the job's id came to be known: a snapshot from before says nothing of the job.
     recorded_at: float = 0.0
@@ -100,6 +102,7 @@ class PodTable:
             created_at=row.created_at,
             deleted_at=row.deleted_at,
             kill_at=row.kill_at,
+            intended=True,
             job_id=row.job_id,
             doubt_since=now if row.job_id is None else None,
             report=row.report,
@@ -112,17 +115,31 @@ class PodTable:
         return pod
 
     def begin(self, facts: PodFacts) -> LivePod:
-        """Return the pod, with its intent on disk. Raises Deleted, StoreError."""
+        """Return the pod, which lives from now on. Raises Deleted."""
         with self.lock:
             pod = self.living.get(facts.uid)
             if pod is None:
                 row = self.store.find(facts.uid)
                 if row is not None and row.deleted_at is not None:
                     raise Deleted(f"pod {facts.namespace}/{facts.name} was deleted")
-                now = time.time()
-                self.store.intend(facts, now)
-                pod = self.living[facts.uid] = LivePod(facts=facts, created_at=now)
+                pod = self.living[facts.uid] = LivePod(facts=facts, created_at=time.time())
             return pod
+
+    def intend(self, pod: LivePod) -> None:
+        """Write the pod's intent to disk, once; the pod's ``submitting`` lock is held, and ``lock`` is not.
+
+        Raises StoreError, and then the pod does not live any more.
+        """
+        if pod.intended:
+            return
+        try:
+            self.store.intend(pod.facts, pod.created_at)
+        except StoreError:
+            with self.lock:
+                if pod.deleted_at is None:
+                    del self.living[pod.uid]
+            raise
+        pod.intended = True
 
     def record(self, pod: LivePod, job_id: int) -> None:
         """Note the pod's job, on disk and for everyone. Raises StoreError."""
@@ -132,8 +149,11 @@ class PodTable:
                 pod.report = None
             pod.job_id, pod.recorded_at, pod.doubt_since = job_id, time.monotonic(), None
             pod.job, pod.missing, pod.gone, pod.term_sent_for = None, 0, False, None
-            self.store.record_job(pod.uid, job_id)
-            self.refresh([pod])
+            status = pod.present_status()
+            assert status is not None  # noqa: S101 - it has a job
+            self.store.record_job(pod.uid, job_id, status)
+            pod.status = status
+            self._journal.publish([status])
 
     def forget(self, pod: LivePod) -> None:
         """Drop a pod for which there is surely no job; one that was deleted has now ended instead."""
@@ -150,8 +170,8 @@ class PodTable:
     def delete(self, facts: PodFacts, kill_at: float) -> LivePod | None:
         """Write the tombstone and return the pod if it still lives; another one is told to have ended. StoreError."""
         with self.lock:
-            row = self.store.delete(facts, time.time(), kill_at)
             pod = self.living.get(facts.uid)
+            row = self.store.delete(facts, time.time(), kill_at, living=pod is not None)
             if pod is None:
                 status = row.status or never_started(row.facts)
                 self.store.save([(status, row.report, row.ended_at)])

@@ -14,6 +14,7 @@ from interlink.core.status import PodFacts
 from interlink.sidecars.slurm.folders import POD_FILE, JobFolders
 from interlink.sidecars.slurm.pods import LivePod, PodTable
 from interlink.sidecars.slurm.store import Row
+from interlink.wire.decoding import decode_json
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def recover(table: PodTable, folders: JobFolders) -> None:
 def adopt_folder(table: PodTable, folders: JobFolders, uid: str, user: str = "") -> LivePod | None:
     """Take a pod in by its job folder alone; None where the folder does not say whose it is."""
     try:
-        pod_file = msgspec.json.decode(folders.read(uid, POD_FILE) or b"", type=PodFile)
+        pod_file = decode_json(folders.read(uid, POD_FILE) or b"", PodFile)
         claim = folders.claimed_by(uid)
     except (msgspec.MsgspecError, OSError) as error:
         log.warning("%s has no usable %s (%s): left alone", folders.job(uid), POD_FILE, error)
@@ -74,7 +75,7 @@ def read_report(folders: JobFolders, uid: str) -> Report | None:
         data = folders.read(uid, REPORT_FILE)
         if data is None:
             return None
-        report = msgspec.json.decode(data, type=Report)
+        report = decode_json(data, Report)
     except (msgspec.MsgspecError, OSError) as error:
         log.warning("%s/%s cannot be used: %s", folders.job(uid), REPORT_FILE, error)
         return None

@@ -13,6 +13,7 @@ from interlink.core.plan import Report
 from interlink.sidecars.slurm.folders import JobFolders
 from interlink.sidecars.slurm.pods import LivePod, PodTable
 from interlink.sidecars.slurm.transport.host import Gathered
+from interlink.wire.decoding import decode_json
 
 log = logging.getLogger(__name__)
 _NAME = re.compile(r"(?P<uid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.(?P<job>[0-9]{1,12})\.[0-9]{1,12}\.json")
@@ -28,7 +29,6 @@ class Spool:
         self._table = table
         self._unreadable: set[str] = set()
         self._waiting = False
-        self._decoder = msgspec.json.Decoder(Report)
 
     def tick(self) -> int:
         """Take in what lies there, and return how many reports that were."""
@@ -67,7 +67,7 @@ class Spool:
         """Return the report, None for what is none, or not what its name says."""
         match = _NAME.fullmatch(file.name)
         try:
-            report = None if match is None or file.data is None else self._decoder.decode(file.data)
+            report = None if match is None or file.data is None else decode_json(file.data, Report)
         except msgspec.MsgspecError:
             return None
         if match is None or report is None or report.uid != match["uid"] or report.job_id != match["job"]:

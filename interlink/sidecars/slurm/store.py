@@ -16,6 +16,7 @@ import msgspec
 
 from interlink.core.plan import Report
 from interlink.core.status import PodFacts
+from interlink.wire.decoding import decode_json
 from interlink.wire.messages import PodStatus
 
 _APPLICATION_ID = 0x494C534C  # "ILSL"
@@ -56,12 +57,26 @@ class Row(msgspec.Struct, kw_only=True):
     report: Report | None = None
 
 
+class _Intent:
+    """A row that waits for its transaction."""
+
+    __slots__ = ("done", "error", "row")
+
+    def __init__(self, row: tuple[str, bytes, float]) -> None:
+        self.row = row
+        self.done = False
+        self.error: StoreError | None = None
+
+
 class Store:
     """The table of pods. Thread-safe: two connections behind one lock, one that waits for the disk and one not."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "slurm.sqlite"
         self._lock = threading.Lock()
+        #: Intents that wait for the disk: whoever comes first takes all of them to it at once.
+        self._intents: list[_Intent] = []
+        self._queueing, self._committing = threading.Lock(), threading.Lock()
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -75,34 +90,59 @@ class Store:
             ) from error
 
     def intend(self, facts: PodFacts, now: float) -> None:
-        """Write down that a job is about to be submitted for the pod."""
-        with self._transaction(self._sure) as database:
-            database.execute(
-                "INSERT INTO pods (uid, facts, created_at) VALUES (?, ?, ?) ON CONFLICT (uid) DO NOTHING",
-                (facts.uid, msgspec.json.encode(facts), now),
-            )
+        """Write down that a job is about to be submitted for the pod; several threads' intents wait for the disk once.
 
-    def delete(self, facts: PodFacts, now: float, kill_at: float) -> Row:
-        """Write the tombstone, or bring its kill time forward, and return the row; an unknown pod gets one, ended."""
+        Raises StoreError.
+        """
+        intent = _Intent((facts.uid, msgspec.json.encode(facts), now))
+        with self._queueing:
+            self._intents.append(intent)
+        with self._committing:
+            if not intent.done:
+                self._commit_intents()
+        if intent.error is not None:
+            raise StoreError(str(intent.error)) from intent.error
+
+    def _commit_intents(self) -> None:
+        with self._queueing:
+            intents, self._intents = self._intents, []
+        error: StoreError | None = None
+        try:
+            with self._transaction(self._sure) as database:
+                database.executemany(
+                    "INSERT INTO pods (uid, facts, created_at) VALUES (?, ?, ?) ON CONFLICT (uid) DO NOTHING",
+                    [intent.row for intent in intents],
+                )
+        except StoreError as failure:
+            error = failure
+        for intent in intents:
+            intent.error, intent.done = error, True
+
+    def delete(self, facts: PodFacts, now: float, kill_at: float, *, living: bool = False) -> Row:
+        """Write the tombstone, or bring its kill time forward, and return the row.
+
+        A pod without a row gets one, ended unless it is ``living`` (its intent is about to be written).
+        """
         with self._transaction(self._sure) as database:
             database.execute(
                 "INSERT INTO pods (uid, facts, created_at, deleted_at, kill_at, ended_at)"
-                " VALUES (?1, ?2, ?3, ?3, ?4, ?3)"
+                " VALUES (?1, ?2, ?3, ?3, ?4, ?5)"
                 " ON CONFLICT (uid) DO UPDATE SET deleted_at = coalesce(deleted_at, excluded.deleted_at),"
                 " kill_at = min(coalesce(kill_at, excluded.kill_at), excluded.kill_at)",
-                (facts.uid, msgspec.json.encode(facts), now, kill_at),
+                (facts.uid, msgspec.json.encode(facts), now, kill_at, None if living else now),
             )
             row = database.execute(f"{_SELECT} WHERE uid = ?", (facts.uid,)).fetchone()
         return _row(row)
 
-    def record_job(self, uid: str, job_id: int | None) -> None:
-        """Write down the job's id; lost in a power cut, it is looked up in Slurm."""
+    def record_job(self, uid: str, job_id: int, status: PodStatus) -> None:
+        """Write down the job's id and the status that it brings; lost in a power cut, it is looked up in Slurm."""
         with self._transaction(self._quick) as database:
-            database.execute("UPDATE pods SET job_id = ? WHERE uid = ?", (job_id, uid))
+            values = (job_id, msgspec.json.encode(status), uid)
+            database.execute("UPDATE pods SET job_id = ?, status = ? WHERE uid = ?", values)
 
     def forget(self, uid: str) -> None:
-        """Remove the pod, unless it was deleted: a tombstone stays."""
-        with self._transaction(self._sure) as database:
+        """Remove the pod, unless it was deleted: a tombstone stays. Lost in a power cut, it is looked up in Slurm."""
+        with self._transaction(self._quick) as database:
             database.execute("DELETE FROM pods WHERE uid = ? AND deleted_at IS NULL", (uid,))
 
     def save(self, changes: Iterable[tuple[PodStatus, Report | None, float | None]]) -> None:
@@ -146,7 +186,7 @@ class Store:
                 " AND (deleted_at IS NULL OR ended_at > ?)",
                 (deleted_since,),
             ).fetchall()
-        return [msgspec.json.decode(status, type=PodStatus) for (status,) in rows]
+        return [decode_json(status, PodStatus) for (status,) in rows]
 
     def deleted_and_ended(self, before: float) -> list[str]:
         """Return the UIDs of deleted pods that had ended before the given time."""
@@ -222,12 +262,12 @@ def _row(
 ) -> Row:
     facts, created_at, job_id, deleted_at, kill_at, ended_at, status, report = row
     return Row(
-        facts=msgspec.json.decode(facts, type=PodFacts),
+        facts=decode_json(facts, PodFacts),
         created_at=created_at,
         job_id=job_id,
         deleted_at=deleted_at,
         kill_at=kill_at,
         ended_at=ended_at,
-        status=None if status is None else msgspec.json.decode(status, type=PodStatus),
-        report=None if report is None else msgspec.json.decode(report, type=Report),
+        status=None if status is None else decode_json(status, PodStatus),
+        report=None if report is None else decode_json(report, Report),
     )

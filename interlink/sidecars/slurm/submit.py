@@ -153,6 +153,10 @@ class Submitter:
                 raise Unavailable("an earlier create of the pod was refused meanwhile")
             if pod.doubt_since is not None:
                 raise Unavailable("an earlier submit of the pod is still being looked up in Slurm")
+        self._table.intend(pod)
+        with self._table.lock:
+            if pod.deleted_at is not None:
+                raise Deleted(f"pod {pod.facts.namespace}/{pod.facts.name} was deleted")
         try:
             self._folders.write_job(
                 pod.uid, plan, msgspec.json.encode(PodFile(facts=pod.facts, created_at=pod.created_at))

@@ -19,6 +19,7 @@ from interlink.core.job.facts import JobFacts
 from interlink.sidecars.slurm.driver import Capacity, JobRequest, SlurmRefused, SlurmTimedOut, SlurmUnavailable
 from interlink.sidecars.slurm.drivers import messages
 from interlink.sidecars.slurm.drivers.child_process import ChildProcess
+from interlink.wire.decoding import decode_json
 
 log = logging.getLogger(__name__)
 _CHILD = (sys.executable, "-m", "interlink.sidecars.slurm.drivers.pyslurm_child")
@@ -96,7 +97,7 @@ class PyslurmDriver:
         self._number += 1
         try:
             body = child.exchange(messages.pack(messages.CallFrame(self._number, call)), timeout)
-            frame = msgspec.json.decode(body, type=messages.AnswerFrame)
+            frame = decode_json(body, messages.AnswerFrame)
         except (TimeoutError, OSError, msgspec.MsgspecError) as error:
             self._end(child)
             if isinstance(error, TimeoutError):

@@ -1,0 +1,104 @@
+"""``make bench-slurm``: brings the tree's sidecar and this benchmark onto the edge host, runs it, shows what came out.
+
+Runs beside the deployed sidecar, as the service's user, with folders and a partition of its own, which it removes.
+"""
+
+import io
+import json
+import subprocess
+import sys
+import tarfile
+from functools import partial
+from pathlib import Path
+
+from benchmarks.figures import CannotMeasureError, Figure, table, write
+from benchmarks.slurm import RUNNING, WAITING
+from tests.demo.__main__ import deploy
+from tests.e2e.waiting import wait_for
+from tests.testbed.bed import Bed
+from tests.testbed.docker import CLIENT
+from tests.testbed.errors import TestbedError
+
+TREE = Path(__file__).resolve().parents[2]
+#: On the edge host: the code, and below the shared folder what the jobs see.
+CODE, STATE, DATA = "/opt/interlink-bench/code", "/opt/interlink-bench/state", "/srv/interlink/bench"
+PYTHON = "/opt/interlink/venv/bin/python"
+USER = "interlink"
+JOBS_NEEDED = 15_000
+SECONDS = 900
+
+
+def main() -> int:
+    """Run the benchmark; return the exit status."""
+    bed = Bed()
+    try:
+        deploy(bed)
+        figures = run(bed)
+    except (CannotMeasureError, TestbedError, AssertionError) as error:
+        print(f"bench-slurm cannot measure: {error}", file=sys.stderr)
+        return 1
+    print(table(figures))
+    print(f"\nwritten to {write(figures, 'slurm').relative_to(TREE)}")
+    return 0
+
+
+def run(bed: Bed) -> list[Figure]:
+    """Prepare the edge host, measure there, and clean up. Raises CannotMeasureError, TestbedError."""
+    check(bed)
+    clean(bed)
+    nodes = bed.site(["sinfo", "--noheader", "--format=%n"]).split()
+    for partition, state in ((RUNNING, "UP"), (WAITING, "DOWN")):
+        bed.site(["scontrol", "create", f"PartitionName={partition}", f"Nodes={nodes[0]}", f"State={state}"])
+    try:
+        bed.site(["install", "-d", "-o", USER, "-g", USER, "-m", "700", STATE, DATA])
+        bed.site(["mkdir", "-p", CODE])
+        bed.docker("exec", "--interactive", "interlink-edge", "tar", "-C", CODE, "-x", stdin=archive())
+        return measure(bed)
+    finally:
+        clean(bed)
+
+
+def check(bed: Bed) -> None:
+    """See that the controller may hold the jobs. Raises CannotMeasureError."""
+    settings = bed.site(["scontrol", "show", "config"]).splitlines()
+    limit = next((int(line.split("=")[1]) for line in settings if line.startswith("MaxJobCount")), 0)
+    if limit < JOBS_NEEDED:
+        raise CannotMeasureError(f"slurm.conf: MaxJobCount is {limit}, and {JOBS_NEEDED} are needed")
+
+
+def measure(bed: Bed) -> list[Figure]:
+    """Run the part that measures; its progress goes to our stderr. Raises CannotMeasureError."""
+    environment = [f"--env=PYTHONPATH={CODE}", "--env=PYTHONDONTWRITEBYTECODE=1"]
+    as_user = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--init-groups"]
+    module = ["-m", "benchmarks.slurm.measure", STATE, DATA]
+    done = subprocess.run(
+        [CLIENT, "exec", *environment, "interlink-edge", *as_user, PYTHON, *module],
+        env=bed.docker.environment, stdout=subprocess.PIPE, timeout=SECONDS, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise CannotMeasureError(f"the measuring process ended with status {done.returncode}")
+    return [Figure(**values) for values in json.loads(done.stdout)]
+
+
+def clean(bed: Bed) -> None:
+    """Remove the jobs, the partitions and the folders."""
+    there = bed.site(["sinfo", "--noheader", "--format=%R"]).split()
+    for partition in {RUNNING, WAITING} & set(there):
+        bed.site(["scancel", f"--partition={partition}"], timeout=300)
+        left = partial(bed.site, ["squeue", "--noheader", f"--partition={partition}"])
+        wait_for("the benchmark's jobs to end", left, lambda jobs: not jobs, within=120)
+        bed.site(["scontrol", "delete", f"PartitionName={partition}"])
+    bed.site(["rm", "-rf", CODE, STATE, DATA])
+
+
+def archive() -> bytes:
+    """Return the tree's packages as a tar file."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name in ("interlink", "templates", "benchmarks"):
+            tar.add(TREE / name, name, filter=lambda item: None if "__pycache__" in item.name else item)
+    return buffer.getvalue()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

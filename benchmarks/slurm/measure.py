@@ -1,0 +1,155 @@
+"""The part of the benchmark that runs on the edge host, as the service's user; prints the figures as JSON.
+
+``python -m benchmarks.slurm.measure STATE DATA``. Of the partitions that ``__main__`` has made, jobs run in the one and
+wait in the other, which is down.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.figures import CannotMeasureError, Figure
+from benchmarks.slurm import RUNNING, WAITING, bare
+from benchmarks.slurm.client import Connection, create_pods
+from benchmarks.slurm.instance import Sidecar
+from benchmarks.slurm.latency import latency
+
+ROUNDS, ROUND = 3, 700
+MANY, MOST = 5_000, 10_000
+#: The sidecar's pace while ticks are counted, so that nothing else of note happens between two, and how many.
+TICK_SECONDS, TICKS = 4.0, 4
+#: Looks at the memory, and the pause between two.
+LOOKS, LOOK_SECONDS = 20, 0.5
+
+
+class Measure:
+    """One run."""
+
+    def __init__(self, state: Path, data: Path) -> None:
+        self._state = state
+        self._data = data
+        self._created = 0
+
+    def figures(self) -> Iterator[Figure]:
+        """Measure one thing after another."""
+        with self._sidecar(RUNNING) as sidecar:
+            yield from latency(sidecar, "")
+        with self._sidecar(WAITING) as sidecar:
+            yield self._rate(sidecar)
+            self._fill(sidecar, MANY)
+        with self._sidecar(WAITING, SlurmPollSeconds=TICK_SECONDS) as sidecar:
+            yield from self._tick(sidecar)
+        with self._sidecar(RUNNING) as sidecar:
+            yield from latency(sidecar, f" beside {MANY} waiting ones")
+        with self._sidecar(WAITING) as sidecar:
+            self._fill(sidecar, MOST)
+            yield self._memory(sidecar)
+
+    @contextmanager
+    def _sidecar(self, partition: str, **settings: object) -> Iterator[Sidecar]:
+        sidecar = Sidecar(self._state, self._data, partition, **settings)
+        try:
+            yield sidecar
+        finally:
+            sidecar.stop()
+
+    def _rate(self, sidecar: Sidecar) -> Figure:
+        """Compare pods through the API with the bare loop, by turns, so that both see the same machine and queue."""
+        alone = ours = 0.0
+        for number in range(ROUNDS):
+            alone += bare.submit(ROUND, str(self._data), WAITING)
+            command("scancel", f"--name={bare.NAME}")
+            ours += create_pods(sidecar.socket, ROUND)
+            self._created += ROUND
+            done = (number + 1) * ROUND
+            say(f"round {number + 1}: bare loop {done / alone:.0f}/s, through the API {done / ours:.0f}/s so far")
+        baseline = ROUNDS * ROUND / alone
+        return Figure(
+            figure="pods created through the sidecar's API", unit="pods/s", target=0.7 * baseline, baseline=baseline,
+            measured=ROUNDS * ROUND / ours, at_least=True,
+        )  # fmt: skip
+
+    def _fill(self, sidecar: Sidecar, count: int) -> None:
+        """Create pods until there are so many."""
+        more = count - self._created
+        taken = create_pods(sidecar.socket, more)
+        say(f"{more} more pods: {more / taken:.0f}/s")
+        self._created = count
+
+    def _tick(self, sidecar: Sidecar) -> Iterator[Figure]:
+        """Count CPU and RPCs over several ticks, and over one tick in which every job has changed."""
+        changes = Connection(sidecar.socket)
+        time.sleep(2 * TICK_SECONDS)
+        asked, began = job_requests(), sidecar.cpu_seconds()
+        time.sleep(TICKS * TICK_SECONDS)
+        asked, used = job_requests() - asked, sidecar.cpu_seconds() - began
+        say(f"{asked} RPCs: {used:.2f} s")
+        if not asked:
+            raise CannotMeasureError("sdiag counts no RPC of the sidecar")
+        yield Figure(figure=f"CPU of a tick, {MANY} jobs as they were", unit="ms", target=300,
+                     measured=used / asked * 1000)  # fmt: skip
+        cursor = changes.ask("/changes")["cursor"]
+        news: set[str] = set()
+        asked, began = job_requests(), sidecar.cpu_seconds()
+        command("scontrol", "hold", ",".join(command("squeue", f"--partition={WAITING}", "-ho", "%A").split()))
+        while len(news) < MANY:
+            answer = changes.ask(f"/changes?after={cursor}&wait=20")
+            if not answer["statuses"]:
+                raise CannotMeasureError(f"only {len(news)} of {MANY} changes came")
+            cursor, news = answer["cursor"], news | {status["UID"] for status in answer["statuses"]}
+        asked, used = job_requests() - asked, sidecar.cpu_seconds() - began
+        say(f"{MANY} changes with {asked} RPCs: {used:.2f} s")
+        yield Figure(figure=f"CPU of a tick, {MANY} jobs, all changed", unit="ms", target=300,
+                     measured=used / max(1, asked) * 1000)  # fmt: skip
+        yield Figure(figure=f"RPCs for {MANY} changes", unit="RPCs", target=2, measured=asked)
+
+    def _memory(self, sidecar: Sidecar) -> Figure:
+        """Take the most of several looks, so that a poll under way is seen."""
+        looks = []
+        for _ in range(LOOKS):
+            looks.append(sidecar.memory_mib())
+            time.sleep(LOOK_SECONDS)
+        return Figure(figure=f"memory with {MOST} jobs", unit="MiB", target=150, measured=max(looks))
+
+
+def job_requests() -> int:
+    """Return how many requests for all jobs slurmctld has had. Raises CannotMeasureError."""
+    match = re.search(r"REQUEST_JOB_INFO\s.*?count:(\d+)", command("sdiag"))
+    return int(match[1]) if match else 0
+
+
+def command(*words: str) -> str:
+    """Run one of Slurm's commands. Raises CannotMeasureError."""
+    try:
+        return subprocess.run(words, check=True, capture_output=True, text=True, timeout=120).stdout
+    except (subprocess.SubprocessError, OSError) as error:
+        raise CannotMeasureError(f"{words[0]}: {getattr(error, 'stderr', '') or error}") from error
+
+
+def say(text: str) -> None:
+    """Tell how far it is."""
+    print(f"bench-slurm: {text}", file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    """Measure; return the exit status."""
+    try:
+        figures = []
+        for figure in Measure(Path(sys.argv[1]), Path(sys.argv[2])).figures():
+            say(f"{figure.figure}: {figure.measured:.3g} {figure.unit}")
+            figures.append(asdict(figure))
+    except CannotMeasureError as error:
+        say(str(error))
+        return 1
+    print(json.dumps(figures))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
