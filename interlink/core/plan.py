@@ -201,6 +201,15 @@ class Plan(msgspec.Struct, kw_only=True, rename="camel"):
     log_files: int = 5
 
 
+class ReportBackOff(msgspec.Struct, kw_only=True, rename="camel"):
+    """The restart back-off of one container, so that a requeued job goes on with it."""
+
+    #: Seconds of the pause that the container's next end brings.
+    pause: float
+    #: When the present pause is over, in seconds since the epoch.
+    until: float
+
+
 class Report(msgspec.Struct, kw_only=True, rename="camel"):
     """The runner's word on its pod: always whole, so that the newest one is all that counts.
 
@@ -221,6 +230,8 @@ class Report(msgspec.Struct, kw_only=True, rename="camel"):
     #: v1.ContainerStatus objects (name, state, lastState, ready, started, restartCount, image, imageID), spec order.
     containers: list[dict[str, Any]]
     init_containers: list[dict[str, Any]] = []
+    #: By container, of those that were restarted.
+    back_off: dict[str, ReportBackOff] = {}
     #: Pod-level reason and sentence where the runner itself ended the pod (DeadlineExceeded, …).
     reason: str = ""
     message: str = ""

@@ -98,6 +98,8 @@ def _end(status: PodStatus, job: JobFacts | None, report: Report | None, *, lost
         status.reason, status.disrupted = end.reason, end.disruption
         status.message = f"Slurm job {status.JID} {_sentence(end, job)}"
     for container in (*status.containers, *status.initContainers):
+        if finished and end.ordinary and "waiting" in container["state"]:
+            continue  # the runner never started it: an init container failed before
         _end_container(container, status.message, end, _end_time(job, report))
     if status.reason:
         status.event = SiteEvent(key=status.reason, type="Warning", reason=status.reason, message=status.message)

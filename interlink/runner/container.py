@@ -1,155 +1,202 @@
-"""One container: its process, its state as v1.ContainerStatus has it, and when it is started again."""
+"""One container: its runs one after another, and its state as v1.ContainerStatus has it.
+
+Driven by ``pod.py``'s loop, which says when its turn has come (``order.py``). A container waits, runs, ends, and by its
+restart policy (``restart.py``) waits again or is done.
+"""
 
 import os
-import subprocess
-from typing import TYPE_CHECKING, Any, Dict, Optional
+import time
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from interlink.runner.crilog import Log
+from interlink.runner.ending import Ending
 from interlink.runner.files import RunnerError, words
-from interlink.runner.processes import kill_session
+from interlink.runner.process import KILLED, Process
+from interlink.runner.restart import Past, go_duration, is_restarted
+from interlink.runner.streams import Streams
+from interlink.runner.termination import LastWords
 from interlink.runner.times import now, seconds
 
 if TYPE_CHECKING:
     from interlink.runner.pod import PodRunner
 
-#: Restart back-off of the kubelet: at once, then 10 s, doubling to 300 s, forgotten after 600 s of running.
-BACKOFF_FIRST, BACKOFF_LONGEST, BACKOFF_RESET = 10.0, 300.0, 600.0
-#: How long output is read on after a container's process has ended (a grandchild may hold the pipe), in seconds.
-DRAIN = 1.0
-#: An exit by signal N is shown as 128 + N.
-SIGNAL_BASE = 128
-
 
 class Container:
-    """One container: its process, its state as v1.ContainerStatus has it, and when to start it again."""
+    """One container of the pod; ``role`` is init, sidecar or main."""
 
-    def __init__(self, pod: "PodRunner", spec: Dict[str, Any]) -> None:
-        self.pod, self.spec, self.name = pod, spec, spec["name"]
+    def __init__(self, pod: "PodRunner", spec: Dict[str, Any], role: str) -> None:
+        self.pod, self.spec, self.name, self.role = pod, spec, spec["name"], role
+        plan = pod.plan
         self.image = pod.image_of(spec)
-        self.log = Log(os.path.join(pod.plan["folder"], "logs", self.name + ".log"))
-        self.process: "Optional[subprocess.Popen[bytes]]" = None
-        self.pipes: Dict[int, str] = {}
-        self.state: Dict[str, Any] = {"waiting": {"reason": "ContainerCreating"}}
-        self.last_state: Dict[str, Any] = {}
-        self.restarts, self.backoff, self.due, self.kill_at, self.ended_at = 0, 0.0, 0.0, 0.0, 0.0
-        self.done = False
+        self.log = Log(
+            os.path.join(plan["folder"], "logs", self.name + ".log"),
+            plan.get("logMaxBytes", 10 << 20), plan.get("logFiles", 5),
+        )  # fmt: skip
+        self.words = LastWords(plan, spec)
+        self.process: Optional[Process] = None
+        self.ending: Optional[Ending] = None
+        #: What a container waits for that has not been started yet, in the kubelet's word.
+        self.unborn = "PodInitializing" if plan.get("initContainers") else "ContainerCreating"
+        self.state: Dict[str, Any] = {"waiting": {"reason": self.unborn}}
+        self.due = 0.0
+        #: Why the run is being ended, if that is more than its exit code says.
+        self.fault = ""
+        self.failed_probe, self.oom = False, False
+        #: The turn of those that start after this one has come; nothing more will happen to this one.
+        self.passed, self.done = False, False
         self.began = now()
+        self._take_up(Past(pod.reporter.past, self.name))
+
+    def _take_up(self, past: Past) -> None:
+        """Go on where the job's run before a requeue stood."""
+        if past.stays(self.role, self.pod.plan.get("restartPolicy", "Always")):
+            self.state, self.passed, self.done = past.state, True, True
+        else:
+            past.run_again()
+        self.last_state, self.restarts, self.ran = past.last_state, past.restarts, past.ran
+        self.back_off = past.back_off
+        if self.back_off.left():
+            self._pause(time.monotonic(), self.back_off.left())
 
     def status(self) -> Dict[str, Any]:
         """Return the v1.ContainerStatus."""
         running = "running" in self.state
-        return {
-            "name": self.name, "image": self.spec["image"], "state": self.state,
-            "lastState": self.last_state, "ready": running, "started": running, "restartCount": self.restarts,
+        status = {
+            "name": self.name, "image": self.spec["image"], "state": self.state, "lastState": self.last_state,
+            "ready": running, "started": running, "restartCount": self.restarts,
             "imageID": "" if self.image is None else self.image.id,
-            "containerID": "slurm://{}/{}".format(self.pod.job, self.name),
         }  # fmt: skip
+        if self.role == "init":
+            status["ready"] = self.state.get("terminated", {}).get("exitCode") == 0
+        if self.ran:
+            status["containerID"] = self._id()
+        return status
 
     def step(self, clock: float) -> None:
         """Do what is due: look at the process, pull, start."""
         if self.done:
             return
         if self.process is not None:
-            self._look(clock)
-        elif self.pod.stopping:
-            self._never_started()
+            self._tend(self.process, clock)
         elif clock >= self.due:
             self._start(clock)
 
     def stop(self, clock: float, grace: float) -> None:
-        """Ask the container to end, and end it after the grace period; asked again, the shorter period counts."""
-        if self.process is not None:
-            if not self.kill_at:
-                self.process.terminate()
-            self.kill_at = min(self.kill_at or clock + grace, clock + grace)
-
-    def read(self, pipe: int) -> None:
-        """Take what a pipe has; a closed one is forgotten."""
-        data = os.read(pipe, 65536)
-        if data:
-            self.log.take(self.pipes[pipe], data)
+        """End the container, and let it not start again; asked again, the grace period that ends earlier counts."""
+        if self.process is None:
+            self._never_again()
+        elif self.ending is None:
+            self._end_run(clock, grace)
         else:
-            self._close(pipe)
+            self.ending.hurry(clock, grace)
 
-    def _close(self, pipe: int) -> None:
-        os.close(pipe)
-        del self.pipes[pipe]
+    def out_of_memory(self) -> None:
+        """End the container at once: it is over its memory limit."""
+        if self.process is not None:
+            self.oom = True
+            self.process.kill()
+
+    def times(self) -> List[float]:
+        """Return the moments at which something is due."""
+        return [self.due, *([] if self.ending is None else [self.ending.kill_at])]
+
+    def _id(self) -> str:
+        return "slurm://{}/{}".format(self.pod.job, self.name)
 
     def _start(self, clock: float) -> None:
-        waiting = None if self.image is None else self.image.step(clock)
-        if waiting is not None:
-            self._set({"waiting": waiting})
+        if self.image is not None and not self._image_is_there(clock):
             return
+        self.restarts += 1 if self.ran else 0
+        self.ran = True
+        self.began = now()
+        self.fault, self.failed_probe, self.oom = "", False, False
         try:
-            self._launch()
+            self.process = self._launch()
         except (OSError, ValueError, RunnerError) as error:
-            moment = seconds(now())
-            self._end({"exitCode": 128, "reason": "StartError", "message": words(error), "startedAt": moment,
-                       "finishedAt": moment}, clock)  # fmt: skip
+            self._ended({"exitCode": 128, "reason": "StartError", "message": words(error)}, clock)
         else:
             self._set({"running": {"startedAt": seconds(self.began)}})
+        self.passed = self.passed or self.role != "init"
 
-    def _launch(self) -> None:
+    def _image_is_there(self, clock: float) -> bool:
+        assert self.image is not None
+        waiting = self.image.step(clock)
+        if waiting is None:
+            return True
+        if waiting["reason"] == "ContainerCreating":
+            waiting["reason"] = self.unborn
+        else:
+            # The kubelet goes on with the next container of the pod, and comes back to this one.
+            self.passed = self.passed or self.role == "main"
+        self._set({"waiting": waiting})
+        return False
+
+    def _launch(self) -> Process:
         image = None if self.image is None else self.image.file
         with self.pod.volumes.mounts(self.spec) as mounts:
-            launch = self.pod.runtime.launch(self.spec, image, mounts.binds, self.spec.get("env", ()))
+            binds = [*mounts.binds, self.words.begin()]
+            launch = self.pod.runtime.launch(self.spec, image, binds, self.spec.get("env", ()))
             self.log.begin()
-            self.process = subprocess.Popen(
-                launch.argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                env=launch.environment, cwd=launch.folder, start_new_session=True, preexec_fn=mounts.prepare,
-            )  # fmt: skip
-        self.pod.guard.tell(self.process.pid, alive=True)
-        self.began, self.ended_at, self.kill_at = now(), 0.0, 0.0
-        assert self.process.stdout is not None
-        assert self.process.stderr is not None
-        for stream, name in ((self.process.stdout, "stdout"), (self.process.stderr, "stderr")):
-            self.pipes[os.dup(stream.fileno())] = name
-            stream.close()
+            streams = Streams(self.pod.plan["folder"], self.spec)
+            return Process(launch, streams, self.log, self.pod.guard, mounts.prepare)
 
-    def _look(self, clock: float) -> None:
+    def _tend(self, process: Process, clock: float) -> None:
+        """Look after a container that runs."""
+        if self.ending is not None:
+            self.ending.step(clock)
+        if process.is_over(clock):
+            self.process = self.ending = None
+            self._ended(self._end_of(process), clock)
+
+    def _end_run(self, clock: float, grace: float) -> None:
+        """Begin the end of the present run."""
         assert self.process is not None
-        if self.process.poll() is None:
-            if self.kill_at and clock >= self.kill_at:
-                kill_session(self.process.pid)
-            return
-        if not self.ended_at:
-            self.ended_at = clock
-            # What a container leaves behind (helpers of the runtime, daemons on the host) ends with it.
-            kill_session(self.process.pid)
-        if self.pipes and clock < self.ended_at + DRAIN:
-            return
-        for pipe in list(self.pipes):
-            self._close(pipe)
-        self.log.end()
-        self.pod.guard.tell(self.process.pid, alive=False)
-        code = self.process.returncode if self.process.returncode >= 0 else SIGNAL_BASE - self.process.returncode
-        self.process = None
-        self._end({"exitCode": code, "reason": "Completed" if code == 0 else "Error",
-                   "startedAt": seconds(self.began), "finishedAt": seconds(now())}, clock)  # fmt: skip
+        self.ending = Ending(self.process, clock, grace, lambda: self.pod.order.may_end(self))
+        self.ending.step(clock)
 
-    def _end(self, terminated: Dict[str, Any], clock: float) -> None:
-        terminated["containerID"] = "slurm://{}/{}".format(self.pod.job, self.name)
-        policy = self.pod.plan.get("restartPolicy", "Always")
-        again = policy == "Always" or (policy == "OnFailure" and terminated["exitCode"] != 0)
-        if self.pod.stopping or not again:
+    def _end_of(self, process: Process) -> Dict[str, Any]:
+        """Return the v1.ContainerStateTerminated of a process, without its times."""
+        code = process.exit_code
+        oom = self.oom or (code == KILLED and not process.killed and self.pod.kernel_kills.grew())
+        if oom:
+            return {"exitCode": KILLED, "reason": "OOMKilled", "message": self.words.read(KILLED, self.log.tail)}
+        message = self.words.read(code, self.log.tail) or self.fault
+        return {"exitCode": code, "reason": "Completed" if code == 0 else "Error", "message": message}
+
+    def _ended(self, terminated: Dict[str, Any], clock: float) -> None:
+        """Note the end of a run, and decide what comes after it."""
+        if not terminated["message"]:
+            del terminated["message"]
+        terminated.update(startedAt=seconds(self.began), finishedAt=seconds(now()), containerID=self._id())
+        policy, code = self.pod.plan.get("restartPolicy", "Always"), terminated["exitCode"]
+        if self.pod.stopping or not is_restarted(self.role, policy, code, self.failed_probe):
             self.done = True
+            self.passed = self.passed or code == 0
             self._set({"terminated": terminated})
             return
-        if (now() - self.began).total_seconds() >= BACKOFF_RESET:
-            self.backoff = 0.0
-        self.due = clock + self.backoff
-        message = "back-off {:.0f}s restarting failed container={}".format(self.backoff, self.name)
-        self.backoff = min(max(self.backoff * 2, BACKOFF_FIRST), BACKOFF_LONGEST)
         self.last_state = {"terminated": terminated}
-        self.restarts += 1
-        self._set({"waiting": {"reason": "CrashLoopBackOff", "message": message}})
+        self._pause(clock, self.back_off.begin((now() - self.began).total_seconds()))
 
-    def _never_started(self) -> None:
+    def _pause(self, clock: float, pause: float) -> None:
+        """Wait before the next start."""
+        self.due = clock + pause
+        if pause:
+            message = "back-off {} restarting failed container={} pod={}_{}".format(
+                go_duration(pause), self.name, self.pod.plan["name"], self.pod.plan["namespace"]
+            )
+            self._set({"waiting": {"reason": "CrashLoopBackOff", "message": message}})
+
+    def _never_again(self) -> None:
+        """Be done without a further run."""
+        if self.done:
+            return
         self.done = True
-        last = self.last_state.get("terminated")
-        message = "the pod was ended before this container started"
-        self._set({"terminated": last or {"exitCode": 137, "reason": "Cancelled", "message": message,
-                                          "startedAt": None, "finishedAt": seconds(now())}})  # fmt: skip
+        if self.last_state:
+            self._set(self.last_state)
+        elif self.pod.order.initialized:
+            message = "the pod was ended before this container started"
+            self._set({"terminated": {"exitCode": KILLED, "reason": "Cancelled", "message": message,
+                                      "startedAt": None, "finishedAt": seconds(now())}})  # fmt: skip
 
     def _set(self, state: Dict[str, Any]) -> None:
         if state != self.state:

@@ -1,4 +1,8 @@
-"""One container's log in the CRI format, as a kubelet's runtime writes it: time, stream, F or P, text."""
+"""One container's log in the CRI format, as a kubelet's runtime writes it: time, stream, F or P, text.
+
+``logs/NAME.log`` is what the present run of the container writes; when it is large it becomes NAME.log.1, and what was
+that NAME.log.2 …. The run before has NAME.log.previous, NAME.log.previous.1 …. The sidecar reads them by these names.
+"""
 
 import os
 import time
@@ -9,25 +13,32 @@ from interlink.runner.files import say
 
 #: CRI log lines are cut at this many bytes, as containerd does.
 LOG_LINE = 16 * 1024
+#: So much of the end is kept for the container's last words, in bytes.
+TAIL = 2048
 
 
 class Log:
-    """One container's log in the CRI format: time, stream, F or P (a line cut short), text."""
+    """One container's log; ``limit`` bytes make a file full, and ``kept`` full ones stay beside it."""
 
-    def __init__(self, path: str) -> None:
-        self.path = path
+    def __init__(self, path: str, limit: int, kept: int) -> None:
+        self.path, self.limit, self.kept = path, limit, kept
         self.rest = {"stdout": b"", "stderr": b""}
         self.file = -1
+        self.size = 0
+        self.tail = b""
 
     def begin(self) -> None:
-        """Open a fresh log; the last run's becomes the previous one."""
+        """Open a fresh log; the last run's becomes the previous one. Raises OSError."""
         self.end()
         if os.path.exists(self.path):
-            os.rename(self.path, self.path + ".previous")
-        self.file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            for number in range(self.kept + 1):
+                _move(_numbered(self.path, number), _numbered(self.path + ".previous", number))
+        self.tail = b""
+        self._open()
 
     def take(self, stream: str, data: bytes) -> None:
         """Take output as it comes."""
+        self.tail = (self.tail + data[-TAIL:])[-TAIL:]
         lines = (self.rest[stream] + data).split(b"\n")
         self.rest[stream] = lines.pop()
         pieces = []
@@ -50,14 +61,53 @@ class Log:
             os.close(self.file)
             self.file = -1
 
+    def _open(self) -> None:
+        self.file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self.size = os.fstat(self.file).st_size
+
     def _write(self, stream: str, pieces: List[Tuple[bytes, bytes]]) -> None:
         moment = time.time()
         stamp = "{}.{:09d}Z".format(
             datetime.fromtimestamp(int(moment), timezone.utc).strftime("%Y-%m-%dT%H:%M:%S"), int(moment % 1 * 1e9)
         )
         head = "{} {} ".format(stamp, stream).encode()
+        lines = [head + tag + b" " + text + b"\n" for tag, text in pieces]
         try:
-            os.write(self.file, b"".join(head + tag + b" " + text + b"\n" for tag, text in pieces))
+            while lines:
+                if self.size and self.size + len(lines[0]) > self.limit:
+                    self._rotate()
+                self.size += os.write(self.file, b"".join(self._fitting(lines)))
         except OSError as error:
             # A full disk costs log lines, never the container.
-            say("{}: {} bytes of log lost: {}".format(self.path, sum(len(text) for _, text in pieces), error.strerror))
+            say("{}: some of the log is lost: {}".format(self.path, error.strerror))
+
+    def _fitting(self, lines: List[bytes]) -> List[bytes]:
+        """Take from the lines, and return, those that fit into the file; one at least."""
+        size, count = self.size + len(lines[0]), 1
+        while count < len(lines) and size + len(lines[count]) <= self.limit:
+            size, count = size + len(lines[count]), count + 1
+        fitting, lines[:] = lines[:count], lines[count:]
+        return fitting
+
+    def _rotate(self) -> None:
+        """Put the full file away and open the next; what cannot be moved goes on growing. Raises OSError."""
+        for number in range(self.kept, 0, -1):
+            _move(_numbered(self.path, number - 1), _numbered(self.path, number))
+        if not self.kept:
+            os.unlink(self.path)
+        full = self.file
+        self._open()
+        os.close(full)
+
+
+def _numbered(path: str, number: int) -> str:
+    return "{}.{}".format(path, number) if number else path
+
+
+def _move(source: str, target: str) -> None:
+    """Rename a file over another; where there is no source, there is no target afterwards."""
+    try:
+        os.rename(source, target)
+    except FileNotFoundError:
+        if os.path.lexists(target):
+            os.unlink(target)

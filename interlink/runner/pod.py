@@ -13,6 +13,8 @@ from typing import Any, Dict
 from interlink.runner.container import Container
 from interlink.runner.files import say
 from interlink.runner.images import Image
+from interlink.runner.limits import KernelKills, Memory
+from interlink.runner.order import Order
 from interlink.runner.processes import Guard
 from interlink.runner.report import Reporter
 from interlink.runner.runtimes import runtime_of
@@ -24,6 +26,8 @@ TICK = 0.5
 LAST_REPORT = 300.0
 #: What a pod gets that is evicted for its storage, in seconds (the kubelet's immediateEvictionGracePeriodSeconds).
 EVICTION_GRACE = 1.0
+#: How long before the job's end, beyond the pod's grace period, SIGTERM is taken for the warning of it, in seconds.
+WARNING = 120.0
 #: In the job's folder: the grace period of a deletion, in seconds. Written by the sidecar before it asks by SIGTERM.
 GRACE_FILE = "grace"
 
@@ -36,13 +40,21 @@ class PodRunner:
         self.runtime = runtime_of(plan)
         self.images: Dict[str, Image] = {}
         self.volumes = Volumes(plan, guard)
+        self.memory, self.kernel_kills = Memory(), KernelKills()
+        #: No container is started any more: the pod is asked to end, or only its sidecars are left.
         self.stopping = False
         #: How often an end was asked for, and how many of those were answered.
         self.asked, self.answered = 0, 0
         self.changed = True
         self.give_up = 0.0
         self.reason, self.message = "", ""
-        self.containers = [Container(self, spec) for spec in plan["containers"]]
+        init = [
+            Container(self, spec, "sidecar" if spec.get("restartPolicy") == "Always" else "init")
+            for spec in plan.get("initContainers", ())
+        ]
+        main = [Container(self, spec, "main") for spec in plan["containers"]]
+        self.order = Order(init, main)
+        self.containers = [*init, *main]
         self.wakeup, self.waker = os.pipe()
         limit = plan.get("activeDeadlineSeconds")
         self.deadline = None if limit is None else time.monotonic() + limit
@@ -58,7 +70,8 @@ class PodRunner:
 
     def _pull_policy(self, name: str) -> str:
         """Return the policy that serves every container of the image: the one that pulls most."""
-        said = {spec.get("pullPolicy", "IfNotPresent") for spec in self.plan["containers"] if spec["image"] == name}
+        everyone = [*self.plan.get("initContainers", ()), *self.plan["containers"]]
+        said = {spec.get("pullPolicy", "IfNotPresent") for spec in everyone if spec["image"] == name}
         return next(policy for policy in ("Always", "IfNotPresent", "Never") if policy in said)
 
     def run(self) -> int:
@@ -68,8 +81,9 @@ class PodRunner:
             clock = time.monotonic()
             self._look_at_end(clock)
             self._look_at_volumes(clock)
-            for container in self.containers:
+            for container in self.containers if self.stopping else self.order.begun():
                 container.step(clock)
+            self.memory.step(clock, self.containers)
             finished = all(container.done for container in self.containers)
             self._report(finished)
             if finished and (self.reporter.pending is None or clock > self._last_try(clock)):
@@ -78,7 +92,7 @@ class PodRunner:
         for image in self.images.values():
             image.abandon()
         self.volumes.remove()
-        codes = [container.state["terminated"]["exitCode"] for container in self.containers]
+        codes = [container.state.get("terminated", {}).get("exitCode", 1) for container in self.order.main]
         return 0 if not any(codes) else 1
 
     def _listen(self) -> None:
@@ -94,15 +108,21 @@ class PodRunner:
         self.asked += 1
 
     def _look_at_end(self, clock: float) -> None:
+        """End the pod if that was asked for or its time is over, and its sidecars if nothing else is left."""
         late = self.deadline is not None and clock >= self.deadline and not self.stopping
+        over = self.order.over and not self.stopping
         asked = self.asked
-        if asked == self.answered and not late:
+        if asked == self.answered and not late and not over:
             return
+        deleted = os.path.exists(os.path.join(self.plan["folder"], GRACE_FILE))
         if late and asked == self.answered:
             self.reason = "DeadlineExceeded"
             self.message = "Pod was active on the node longer than the specified deadline"
+        elif asked != self.answered and not deleted and self._near_time_limit():
+            self.reason = "DeadlineExceeded"
+            self.message = "Slurm job {} was about to reach its time limit".format(self.job)
         self.stopping = True
-        grace = self._grace(deleted=asked != self.answered)
+        grace = self._grace(deleted=deleted and asked != self.answered)
         self.answered = asked
         for container in self.containers:
             container.stop(clock, grace)
@@ -116,10 +136,16 @@ class PodRunner:
             for container in self.containers:
                 container.stop(clock, EVICTION_GRACE)
 
+    def _near_time_limit(self) -> bool:
+        """Return whether SIGTERM is Slurm's warning (--signal), which it may send a minute early (its manual)."""
+        end = os.environ.get("SLURM_JOB_END_TIME", "")
+        grace = float(self.plan.get("terminationGracePeriodSeconds", 30))
+        return end.isdigit() and int(end) - time.time() < grace + WARNING
+
     def _grace(self, deleted: bool) -> float:
         """Return the grace period: that of the deletion where the sidecar wrote one, else the pod's own."""
         path = os.path.join(self.plan["folder"], GRACE_FILE)
-        if deleted and os.path.exists(path):
+        if deleted:
             try:
                 with open(path, "rb") as file:
                     return float(max(int(file.read(32)), 0))
@@ -130,8 +156,12 @@ class PodRunner:
     def _report(self, finished: bool) -> None:
         if self.changed or finished:
             self.changed = False
-            statuses = [container.status() for container in self.containers]
-            self.reporter.tell(statuses, self.reason, self.message, finished)
+            self.reporter.tell({
+                "initContainers": [container.status() for container in self.order.init],
+                "containers": [container.status() for container in self.order.main],
+                "backOff": {each.name: each.back_off.as_json() for each in self.containers if each.back_off.pause},
+                "reason": self.reason, "message": self.message, "finished": finished,
+            })  # fmt: skip
         self.reporter.write()
 
     def _last_try(self, clock: float) -> float:
@@ -142,14 +172,16 @@ class PodRunner:
 
     def _wait(self, clock: float) -> None:
         """Wait for output, a signal or the next point in time; take the output."""
-        pipes = {pipe: container for container in self.containers for pipe in container.pipes}
-        times = [container.due for container in self.containers if container.due > clock]
-        times += [container.kill_at for container in self.containers if container.kill_at > clock]
+        running = [container.process for container in self.containers if container.process is not None]
+        sources = {descriptor: process for process in running for descriptor in process.sources()}
+        times = [moment for container in self.containers for moment in container.times() if moment > clock]
         times += [] if self.deadline is None or self.deadline <= clock else [self.deadline]
         timeout = max(0.0, min([TICK, *(moment - clock for moment in times)]))
-        ready, _, _ = select.select([self.wakeup, *pipes], [], [], timeout)
-        for pipe in ready:
-            if pipe == self.wakeup:
+        waiting = select.poll()
+        for descriptor in (self.wakeup, *sources):
+            waiting.register(descriptor, select.POLLIN)
+        for descriptor, _ in waiting.poll(timeout * 1000):
+            if descriptor == self.wakeup:
                 os.read(self.wakeup, 4096)
             else:
-                pipes[pipe].read(pipe)
+                sources[descriptor].read(descriptor)

@@ -3,11 +3,12 @@
 import json
 import os
 import socket
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Optional
 
 from interlink.runner.files import as_utf8, read_json, say, write_whole
 from interlink.runner.times import fractions, now
 
+Json = Dict[str, Any]
 VERSION = 2
 REPORT_FILE = "report.json"
 
@@ -19,24 +20,25 @@ class Reporter:
         self.uid, self.job, self.restart = plan["uid"], job, restart
         self.own = os.path.join(plan["folder"], REPORT_FILE)
         self.spool = plan["spool"]
-        self.sequence = self._last_sequence()
+        #: The last report of this job's run before Slurm requeued it; empty in its first run.
+        self.past = self._last_report()
+        self.sequence = int(self.past.get("sequence", 0))
         self.pending: Optional[bytes] = None
         self.fault = ""
         self.last: Any = None
         self.host = socket.gethostname()
         self.address = address_of(self.host)
 
-    def tell(self, containers: List[Dict[str, Any]], reason: str, message: str, finished: bool) -> None:
-        """Make the next report, if it says anything new."""
-        said = json.dumps([containers, reason, message, finished], sort_keys=True)
+    def tell(self, what: Json) -> None:
+        """Make the next report, if it says anything new; ``what`` is its part about the pod."""
+        said = json.dumps(what, sort_keys=True)
         if said == self.last:
             return
         self.last = said
         self.sequence += 1
         report = {
             "version": VERSION, "uid": self.uid, "jobId": self.job, "sequence": self.sequence, "restart": self.restart,
-            "time": fractions(now()), "hostName": self.host, "hostIp": self.address, "containers": containers,
-            "reason": reason, "message": message, "finished": finished,
+            "time": fractions(now()), "hostName": self.host, "hostIp": self.address, **what,
         }  # fmt: skip
         self.pending = as_utf8(json.dumps(report, ensure_ascii=False))
 
@@ -56,13 +58,13 @@ class Reporter:
         else:
             self.pending, self.fault = None, ""
 
-    def _last_sequence(self) -> int:
-        """Return where an earlier run of the same job stopped counting (Slurm requeued it)."""
+    def _last_report(self) -> Json:
+        """Return what an earlier run of the same job said last; nothing where that cannot be read."""
         try:
             report = read_json(self.own)
-            return int(report["sequence"]) if report["jobId"] == self.job else 0
+            return dict(report) if report["jobId"] == self.job else {}
         except (OSError, ValueError, KeyError, TypeError):
-            return 0
+            return {}
 
 
 def address_of(host: str) -> str:

@@ -11,20 +11,28 @@ from interlink.core.errors import UnsupportedPod
 from interlink.wire.pod import Container, Pod, SecurityContext, VolumeMount
 
 _POD_FIELDS = ("hostAliases", "hostPID", "hostIPC")
-_CONTAINER_FIELDS = ("livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "restartPolicy")
+_CONTAINER_FIELDS = ("livenessProbe", "readinessProbe", "startupProbe", "lifecycle")
 
 
 def refuse_unsupported(pod: Pod) -> None:
     """Raise UnsupportedPod for the first field of the pod that would be ignored."""
-    if pod.spec.initContainers:
-        names = ", ".join(container.name for container in pod.spec.initContainers)
-        raise UnsupportedPod(f"init containers are not supported yet: {names}")
     if not pod.spec.containers:
         raise UnsupportedPod("the pod has no containers")
     for field in _POD_FIELDS:
         if getattr(pod.spec, field):
             raise UnsupportedPod(f"the pod's {field} is not possible on a batch site")
+    for container in pod.spec.initContainers or ():
+        if container.restartPolicy not in (None, "", "Always"):
+            raise UnsupportedPod(
+                f'init container "{container.name}": restartPolicy {container.restartPolicy[:60]!r} is not supported; '
+                "it can be Always, which makes it a sidecar, or left out"
+            )
     for container in pod.spec.containers:
+        if container.restartPolicy:
+            raise UnsupportedPod(
+                f'container "{container.name}": a restartPolicy of its own is not supported; the pod\'s counts'
+            )
+    for container in pod.all_containers:
         _refuse_in_container(container, pod.spec.securityContext)
     _refuse_overlapping_sub_paths(pod)
 
@@ -75,7 +83,7 @@ def _refuse_overlapping_sub_paths(pod: Pod) -> None:
     }
     mounts = [
         (container.name, mount.name, tuple(_segments(mount)))
-        for container in pod.spec.containers
+        for container in pod.all_containers
         for mount in container.volumeMounts or ()
         if mount.name in writable
     ]

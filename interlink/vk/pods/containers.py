@@ -23,7 +23,8 @@ def container_statuses(spec: list[Json], wire: list[Json], api: list[Json], poli
     for container in spec:
         old = known.get(container["name"])
         new = _fit(container, said.get(container["name"]) or {}, limit)
-        result.append(old if old and _came_back(old, new, policy) else new)
+        own_policy = container.get("restartPolicy") or policy
+        result.append(old if old and _came_back(old, new, own_policy) else new)
     return result
 
 

@@ -24,7 +24,8 @@ def reported_status(pod: Json, status: PodStatus, now: str) -> Json:
         spec.get("initContainers") or [], status.initContainers, old.get("initContainerStatuses") or [], policy
     )
     main = container_statuses(spec["containers"], status.containers, old.get("containerStatuses") or [], policy)
-    if status.ended:
+    if status.ended and pod_phase(spec, _by_name(init, main), terminal=True) != "Failed":
+        # What never began because an init container failed goes on waiting, as under a kubelet.
         main = end_containers(main, now)
         init = [entry if "terminated" in entry["state"] else end_containers([entry], now)[0] for entry in init]
     phase = pod_phase(spec, _by_name(init, main), terminal=status.ended)

@@ -28,6 +28,15 @@ def file(path: str, text: str, mode: int = 0o644) -> PlanFile:
     return PlanFile(path=path, data=base64.b64encode(text.encode()).decode(), mode=mode)
 
 
+class Runner(subprocess.Popen[str]):
+    """A runner that ends with the test that started it, be the test's end a good one or not."""
+
+    def __exit__(self, kind: Any, *rest: Any) -> None:
+        if kind is not None:
+            self.kill()
+        super().__exit__(kind, *rest)
+
+
 class Site:
     """A shared folder with one pod's job in it."""
 
@@ -49,12 +58,10 @@ class Site:
         path.write_bytes(msgspec.json.encode(plan))
         return path
 
-    def start(self, plan: Path, job: str = "7", **environ: str) -> "subprocess.Popen[str]":
+    def start(self, plan: Path, job: str = "7", **environ: str) -> Runner:
         """Start the runner."""
         environment = {"PATH": os.environ["PATH"], "HOME": "/home/nobody", "SLURM_JOB_ID": job, **environ}
-        return subprocess.Popen(
-            [sys.executable, str(self.bundle), str(plan)], env=environment, stderr=subprocess.PIPE, text=True
-        )
+        return Runner([sys.executable, str(self.bundle), str(plan)], env=environment, stderr=subprocess.PIPE, text=True)
 
     def run(self, plan: Path, job: str = "7", **environ: str) -> int:
         """Run the runner to its end; return its exit status."""
@@ -74,7 +81,19 @@ class Site:
 
     def ends(self) -> dict[str, dict[str, Any]]:
         """Return the terminated states of the last report, by container."""
-        return {item["name"]: item["state"].get("terminated") for item in self.last().containers}
+        report = self.last()
+        everyone = [*report.init_containers, *report.containers]
+        return {item["name"]: item["state"].get("terminated") for item in everyone}
+
+    def status(self, container: str = "main") -> dict[str, Any]:
+        """Return a container's status in the last report."""
+        report = self.last()
+        return next(item for item in [*report.init_containers, *report.containers] if item["name"] == container)
+
+    def waiting(self, container: str = "main") -> dict[str, Any]:
+        """Return why a container waits by the last report; empty where it does not."""
+        found: dict[str, Any] = self.status(container)["state"].get("waiting", {})
+        return found
 
     def log(self, container: str = "main", suffix: str = "") -> str:
         """Return a container's log without its times: ``stream tag text`` a line."""
@@ -93,5 +112,5 @@ class Site:
         return any(
             item["name"] == container and "running" in item["state"]
             for report in self.reports()[-1:]
-            for item in report.containers
+            for item in [*report.init_containers, *report.containers]
         )

@@ -215,6 +215,7 @@ def test_mounts_are_bound_parents_first_and_config_maps_read_only(site: Site, ap
         f"type=bind,source={folder}/e,destination=/data",
         f'type=bind,source={folder}/e,"destination=/odd,""name",ro',
         f"type=bind,source={folder}/c,destination=/data/config,ro",
+        f"type=bind,source={site.job}/termination/main,destination=/dev/termination-log",
     ]
 
 

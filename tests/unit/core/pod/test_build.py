@@ -74,7 +74,7 @@ def test_the_host_runtime_needs_the_administrators_leave_and_a_command() -> None
         ({"readinessProbe": {"exec": {}}}, "readinessProbe"),
         ({"startupProbe": {"exec": {}}}, "startupProbe"),
         ({"lifecycle": {"preStop": {}}}, "lifecycle"),
-        ({"restartPolicy": "Always"}, "restartPolicy"),
+        ({"restartPolicy": "Always"}, "a restartPolicy of its own is not supported"),
         ({"terminationMessagePath": "x"}, "terminationMessagePath .* absolute path"),
         ({"terminationMessagePolicy": "Never"}, "terminationMessagePolicy 'Never'"),
         ({"resources": {"limits": {"memory": "-1"}}}, "memory is negative"),
@@ -104,6 +104,28 @@ def test_a_variable_with_dots_is_let_pass_where_it_means_nothing_to_the_runtime(
     assert _plan(make_pod({"env": env})).containers[0].env == [("my.var", "1"), ("LD_PRELOAD", "2")]
 
 
+def test_init_containers_are_planned_like_the_others_and_sidecars_marked() -> None:
+    setup = {"name": "setup", "image": "busybox:1", "volumeMounts": [{"name": "v", "mountPath": "/v"}]}
+    beside = {"name": "beside", "image": "busybox:1", "restartPolicy": "Always"}
+    plan = _plan(make_pod({}, initContainers=[setup, beside], volumes=[{"name": "v", "emptyDir": {}}]))
+    assert [(item.name, item.restart_policy) for item in plan.init_containers] == [("setup", ""), ("beside", "Always")]
+    assert plan.init_containers[0].mounts == [PlanMount(volume="v", mount_path="/v")]
+    assert [item.name for item in plan.containers] == ["main"]
+
+
+@pytest.mark.parametrize(
+    ("init", "words"),
+    [
+        ({"restartPolicy": "OnFailure"}, "init container \"setup\": restartPolicy 'OnFailure'"),
+        ({"securityContext": {"privileged": True}}, 'container "setup": privileged'),
+        ({"volumeMounts": [{"name": "w", "mountPath": "/w"}]}, 'container "setup" mounts volume "w"'),
+    ],
+)
+def test_an_init_container_is_refused_for_what_another_is_refused_for(init: dict[str, Any], words: str) -> None:
+    with pytest.raises(UnsupportedPod, match=words):
+        _plan(make_pod({}, initContainers=[{"name": "setup", "image": "busybox:1", **init}]))
+
+
 def test_limits_input_and_last_words_are_planned() -> None:
     fields = {
         "resources": {"limits": {"memory": "1500m"}, "requests": {"memory": "1Gi"}},
@@ -124,6 +146,8 @@ def test_a_volume_that_no_container_mounts_needs_no_contents() -> None:
 def test_what_no_pod_can_have_is_refused() -> None:
     with pytest.raises(UnsupportedPod, match="same name"):
         _plan(make_pod({}, {}))
+    with pytest.raises(UnsupportedPod, match="same name"):
+        _plan(make_pod({}, initContainers=[{"name": "main", "image": "i"}]))
     with pytest.raises(UnsupportedPod, match="restartPolicy 'Now'"):
         _plan(make_pod(restartPolicy="Now"))
     pod = make_pod()

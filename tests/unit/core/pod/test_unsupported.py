@@ -29,16 +29,19 @@ def test_what_every_container_runs_with_is_accepted(container: dict[str, Any]) -
     refuse_unsupported(make_pod(container, volumes=EMPTY_DIR))
 
 
-@pytest.mark.parametrize("field", ["livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "restartPolicy"])
+@pytest.mark.parametrize("field", ["livenessProbe", "readinessProbe", "startupProbe", "lifecycle"])
 def test_a_field_that_would_be_ignored_is_refused_with_its_container(field: str) -> None:
-    value = "Always" if field == "restartPolicy" else {"exec": {"command": ["true"]}}
+    value = {"exec": {"command": ["true"]}}
     with pytest.raises(UnsupportedPod, match=f'container "second": {field} is not supported yet'):
         refuse_unsupported(make_pod({}, {"name": "second", field: value}))
 
 
-def test_init_containers_are_refused_with_all_their_names() -> None:
-    with pytest.raises(UnsupportedPod, match="init containers are not supported yet: a, b"):
-        refuse_unsupported(make_pod(initContainers=[{"name": "a"}, {"name": "b"}]))
+def test_a_restart_policy_of_its_own_is_a_sidecars() -> None:
+    refuse_unsupported(make_pod(initContainers=[{"name": "a", "restartPolicy": "Always"}, {"name": "b"}]))
+    with pytest.raises(UnsupportedPod, match='container "main": a restartPolicy of its own'):
+        refuse_unsupported(make_pod({"restartPolicy": "Always"}))
+    with pytest.raises(UnsupportedPod, match="init container \"a\": restartPolicy 'Never'"):
+        refuse_unsupported(make_pod(initContainers=[{"name": "a", "restartPolicy": "Never"}]))
 
 
 def test_a_pod_without_containers_is_refused() -> None:

@@ -1,0 +1,94 @@
+"""The process of one run of a container: started with its streams, listened to, signalled. By ``container.py``."""
+
+import fcntl
+import signal
+import subprocess
+import termios
+from typing import Callable, List
+
+from interlink.runner.crilog import Log
+from interlink.runner.processes import Guard, kill_session
+from interlink.runner.runtimes import Launch
+from interlink.runner.streams import Streams
+
+#: How long output is read on after a container's process has ended (a grandchild may hold the pipe), in seconds.
+DRAIN = 1.0
+#: An exit by signal N is shown as 128 + N.
+SIGNAL_BASE = 128
+KILLED = SIGNAL_BASE + signal.SIGKILL
+
+
+class Process:
+    """A container's process, the leader of a session of its own."""
+
+    def __init__(self, launch: Launch, streams: Streams, log: Log, guard: Guard, prepare: Callable[[], None]) -> None:
+        """Start it; ``prepare`` is called in the new process. Raises OSError, ValueError, SubprocessError."""
+        self.streams, self.log, self.guard = streams, log, guard
+        self.ended_at = 0.0
+        #: Whether the runner itself ended it by SIGKILL.
+        self.killed = False
+        try:
+            files = streams.child()
+            self.popen = subprocess.Popen(
+                launch.argv, stdin=files[0], stdout=files[1], stderr=files[2], env=launch.environment,
+                cwd=launch.folder, start_new_session=True, preexec_fn=_prepared(streams.tty, prepare),
+            )  # fmt: skip
+        except BaseException:
+            streams.close()
+            raise
+        streams.started()
+        self.pid = self.popen.pid
+        guard.tell(self.pid, alive=True)
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code, once it is over."""
+        code: int = self.popen.returncode
+        return code if code >= 0 else SIGNAL_BASE - code
+
+    def sources(self) -> List[int]:
+        """Return the descriptors to wait for."""
+        return self.streams.sources()
+
+    def read(self, descriptor: int) -> None:
+        """Take what one of them has."""
+        name = self.streams.outputs.get(descriptor, "")
+        data = self.streams.read(descriptor)
+        if data:
+            self.log.take(name, data)
+
+    def is_over(self, clock: float) -> bool:
+        """Return whether the process has ended and what it printed was taken."""
+        self.streams.step()
+        if self.popen.poll() is None:
+            return False
+        if not self.ended_at:
+            self.ended_at = clock
+            # What a container leaves behind (helpers of the runtime, daemons on the host) ends with it.
+            kill_session(self.pid)
+        if self.streams.outputs and clock < self.ended_at + DRAIN:
+            return False
+        self.streams.close()
+        self.log.end()
+        self.guard.tell(self.pid, alive=False)
+        return True
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self.popen.terminate()
+
+    def kill(self) -> None:
+        """End it and all that belongs to it."""
+        self.killed = True
+        kill_session(self.pid)
+
+
+def _prepared(tty: bool, prepare: Callable[[], None]) -> Callable[[], None]:
+    """Return what the new process does before its program, its terminal included."""
+
+    def begin() -> None:
+        if tty:
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        prepare()
+
+    return begin
