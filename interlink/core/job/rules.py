@@ -46,6 +46,20 @@ class JobRules:
     #: Namespaces whose pods may bring shell text of their own (pre-exec); "*" is every one.
     pre_exec: frozenset[str] = frozenset()
 
+    def partitions(self) -> str:
+        """Return the partitions that jobs may come to by these rules, with commas between them.
+
+        The first is that of a job that nothing gives another one; "" is the site's default.
+        """
+        always = self.policy.forced.get("partition")
+        if always:
+            return always
+        sources = [self.flags, *(each.flags for each in self.flavors.values())]
+        for namespace in self.namespaces.values():
+            sources += [namespace.flags, namespace.forced]
+        first, *others = [flags.get("partition", "") for flags in sources]
+        return ",".join(dict.fromkeys([first, *filter(None, others)]))
+
     def of_namespace(self, namespace: str) -> NamespaceRules:
         """Return the namespace's rules; "*" stands for those that have none of their own."""
         return self.namespaces.get(namespace) or self.namespaces.get("*") or NamespaceRules()

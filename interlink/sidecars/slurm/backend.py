@@ -32,6 +32,7 @@ from interlink.sidecars.slurm.submit import JobSettings, Submitter
 from interlink.sidecars.slurm.worker import Worker
 from interlink.wire.messages import (
     EXTENSION_CHANGES,
+    Accelerator,
     Changes,
     CreateReply,
     LogRequest,
@@ -70,9 +71,9 @@ class SlurmBackend:
         self._site = Site(self._driver)
         self._reconciler = Reconciler(self._table, self._folders, self._driver, self._site)
         self._lifecycle = Lifecycle(self._table, self._folders, self._driver, self._site, self._wake)
-        self._submitter = Submitter(
-            job_settings(config, str(runner), self._folders), self._folders, self._table, self._driver, self._site
-        )
+        settings = job_settings(config, str(runner), self._folders)
+        self._rules = settings.rules
+        self._submitter = Submitter(settings, self._folders, self._table, self._driver, self._site)
         self._logs = Logs(self._table, self._folders)
         self._last_poll = -float("inf")
         self._capacity: tuple[float, Capacity] | None = None
@@ -120,7 +121,13 @@ class SlurmBackend:
         capacity = self._total()
         return PingReply(
             resources=Resources(
-                cpu=str(capacity.cpus), memory=f"{capacity.memory_mib}Mi", pods=str(self._config.max_pods)
+                cpu=str(capacity.cpus),
+                memory=f"{capacity.memory_mib}Mi",
+                pods=str(self._config.max_pods),
+                accelerators=[
+                    Accelerator(resourceType=name, available=str(pieces))
+                    for name, pieces in self._rules.gres.offered(capacity.gres).items()
+                ],
             ),
             extensions=[EXTENSION_CHANGES],
         )
@@ -143,10 +150,22 @@ class SlurmBackend:
                 raise Unavailable(f"Slurm does not answer: {self._site.outage}")
             if self._capacity is None or now - self._capacity[0] > _CAPACITY_SECONDS:
                 try:
-                    self._capacity = (now, self._driver.totals(self._config.slurm_partition))
+                    self._capacity = (now, self._totals())
                 except (SlurmRefused, SlurmUnavailable) as error:
                     raise Unavailable(f"Slurm: {error}") from error
             return self._capacity[1]
+
+    def _totals(self) -> Capacity:
+        """Return what the site's partitions have in all; one that is not there must not cost the others."""
+        partitions = self._rules.partitions()
+        try:
+            return self._driver.totals(partitions)
+        except SlurmRefused as error:
+            first = partitions.partition(",")[0]
+            if first == partitions:
+                raise
+            log.warning("of SlurmPartition, Flavors and Namespaces only the first counts for the node: %s", error)
+            return self._driver.totals(first)
 
     def _slurm_step(self) -> None:
         """Poll when it is time, then end what is to be ended."""

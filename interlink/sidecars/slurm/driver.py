@@ -78,6 +78,8 @@ class Capacity(msgspec.Struct, kw_only=True, frozen=True):
     cpus: int
     memory_mib: int
     nodes: int
+    #: Pieces of each generic resource, by its name or, where slurm.conf gives it a type, name and type: ``gpu:a100``.
+    gres: dict[str, int] = {}
 
 
 class SlurmDriver(Protocol):
@@ -108,7 +110,10 @@ class SlurmDriver(Protocol):
         """End the job for good, whatever its state. A job that has ended, or that is not known, is no error."""
 
     def totals(self, partition: str) -> Capacity:
-        """Return the partition's total capacity; "" is the site's default one. Raises SlurmRefused for no such one."""
+        """Return the partition's total capacity; "" is the site's default one. Raises SlurmRefused for no such one.
+
+        Of several partitions, with commas between them, each node counts once.
+        """
 
     def close(self) -> None:
         """Let go of every process and file behind the driver."""

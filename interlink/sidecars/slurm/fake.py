@@ -18,7 +18,7 @@ class FakeSlurm:
     """A site of one partition whose jobs move only when a test says so."""
 
     def __init__(self, capacity: Capacity | None = None, partition: str = "normal") -> None:
-        self.capacity = capacity or Capacity(cpus=32, memory_mib=65_536, nodes=2)
+        self.capacity = capacity or Capacity(cpus=32, memory_mib=65_536, nodes=2, gres={"gpu:a100": 4, "gpu": 2})
         self.partition = partition
         #: Switches: Slurm's words when it refuses or is away, a submit whose reply is lost, and a submit that hangs.
         self.refuse = ""
@@ -97,7 +97,7 @@ class FakeSlurm:
     def totals(self, partition: str) -> Capacity:
         """Return the capacity."""
         self._call("totals")
-        if partition not in ("", self.partition):
+        if not {"", self.partition}.issuperset(partition.split(",")):
             raise SlurmRefused(f"no partition {partition}; there are: {self.partition}")
         return self.capacity
 

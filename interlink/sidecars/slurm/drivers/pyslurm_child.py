@@ -128,11 +128,12 @@ def _cancel(slurm: Any, call: messages.Cancel) -> messages.Answer:
 
 def _totals(slurm: Any, call: messages.Totals) -> messages.Answer:
     partitions = {partition.name: partition for partition in slurm.Partitions.load().values()}
-    name = call.partition or next((name for name, found in partitions.items() if found.is_default), "")
-    if name not in partitions:
+    default = next((name for name, found in partitions.items() if found.is_default), "")
+    names = {name or default for name in call.partition.split(",")}
+    for name in names - partitions.keys():
         missing = f"no partition {name}" if name else "no default partition"
         return messages.Failure(f"{missing}; there are: {', '.join(sorted(partitions))}", refused=True)
-    return messages.Partition(pyslurm_facts.capacity(name, slurm.Nodes.load().values()))
+    return messages.Partition(pyslurm_facts.capacity(names, slurm.Nodes.load().values()))
 
 
 _HANDLERS: dict[type, Callable[[Any, Any], messages.Answer]] = {

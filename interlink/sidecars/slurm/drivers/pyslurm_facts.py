@@ -6,7 +6,8 @@ exit codes not at all, because pyslurm's arithmetic on them is wrong (137 → 9,
 
 import dataclasses
 import pwd
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Set
 from typing import Any
 
 from interlink.core.job.facts import JobFacts
@@ -27,13 +28,17 @@ def of_record(job: Any) -> JobFacts:
     return dataclasses.replace(facts, cancelled_by=_user_id(job.cancelled_by)) if facts.state == "CANCELLED" else facts
 
 
-def capacity(partition: str, nodes: Iterable[Any]) -> Capacity:
-    """Sum up the nodes of the partition, whatever their state."""
-    members = [node for node in nodes if partition in _names(node.partitions)]
+def capacity(partitions: Set[str], nodes: Iterable[Any]) -> Capacity:
+    """Sum up the nodes of the partitions, whatever their state."""
+    members = [node for node in nodes if not partitions.isdisjoint(_names(node.partitions))]
+    gres: Counter[str] = Counter()
+    for node in members:
+        gres.update(node.configured_gres or {})
     return Capacity(
         cpus=sum(node.total_cpus or 0 for node in members),
         memory_mib=sum(node.real_memory or 0 for node in members),
         nodes=len(members),
+        gres=dict(gres),
     )
 
 

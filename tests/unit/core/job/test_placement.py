@@ -196,6 +196,14 @@ def test_an_annotation_that_nobody_reads_is_refused() -> None:
     assert placed(annotations={VK + "flags": "-p a", KNOC + "flags": "-p a", "else/where": "x"}).partition == "a"
 
 
+def test_the_partitions_that_jobs_may_come_to() -> None:
+    assert JobRules().partitions() == ""
+    flavors = {"f": Flavor(name="f", flags={"partition": "gpu"}), "g": Flavor(name="g", flags={"partition": "a,gpu"})}
+    assert JobRules(flavors=flavors).partitions() == ",gpu,a,gpu"
+    assert JobRules(flags={"partition": "main"}, flavors={"f": flavors["f"]}).partitions() == "main,gpu"
+    assert JobRules(flavors=flavors, policy=FlagPolicy(forced={"partition": "x"})).partitions() == "x"
+
+
 def test_what_the_site_offers_by_kubernetes_names() -> None:
     table = GresTable({"nvidia.com/gpu": "gpu", "amd.com/gpu": "gpu:mi250", "x/fpga": "fpga"})
     assert table.offered({"gpu:a100": 4, "gpu": 1, "gpu:mi250": 8, "shard": 9}) == {

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from interlink.config import Config
+from interlink.config.model import FlavorConfig
 from interlink.core.job.states import JobPhase
 from interlink.core.plan import Report
 from interlink.sidecars.backend import NotFound, Unavailable
@@ -17,7 +18,7 @@ from interlink.sidecars.slurm import backend as module
 from interlink.sidecars.slurm.backend import SlurmBackend
 from interlink.sidecars.slurm.fake import FakeSlurm
 from interlink.sidecars.slurm.transport.host import LocalHost
-from interlink.wire.messages import LogOptions, LogRequest, PodStatus, RetrievedPodData
+from interlink.wire.messages import Accelerator, LogOptions, LogRequest, PodStatus, RetrievedPodData
 from tests.unit.sidecars.contract import UID, BackendContract, make_pod, wait_for_status
 
 
@@ -50,6 +51,16 @@ def test_capacity_is_the_sites_whole(backend: SlurmBackend) -> None:
     resources = backend.ping().resources
     assert resources is not None
     assert (resources.cpu, resources.memory, resources.pods) == ("32", "65536Mi", "10000")
+    assert resources.accelerators == [Accelerator(resourceType="nvidia.com/gpu", available="6")]
+
+
+def test_a_flavors_partition_that_is_not_there_does_not_cost_the_node(config: Config, site: FakeSlurm) -> None:
+    config = dataclasses.replace(config, flavors={"f": FlavorConfig(partition="gone")})
+    backend = SlurmBackend(config, site)
+    resources = backend.ping().resources
+    assert resources is not None
+    assert resources.cpu == "32"
+    backend.close()
 
 
 def test_a_pods_whole_way(backend: SlurmBackend, site: FakeSlurm, config: Config) -> None:

@@ -62,8 +62,10 @@ def test_signals(driver: PyslurmDriver) -> None:
 
 
 def test_totals(driver: PyslurmDriver) -> None:
-    assert driver.totals("") == Capacity(cpus=16, memory_mib=2000, nodes=2)
-    assert driver.totals("short") == Capacity(cpus=8, memory_mib=1000, nodes=1)
+    assert driver.totals("") == Capacity(cpus=16, memory_mib=2000, nodes=2, gres={"gpu:a100": 6, "gpu": 1})
+    short = Capacity(cpus=8, memory_mib=1000, nodes=1, gres={"gpu:a100": 4, "gpu": 1})
+    assert driver.totals("short") == short
+    assert driver.totals(",short") == driver.totals("")
     with pytest.raises(SlurmRefused, match="no partition no-such-one; there are: main, short"):
         driver.totals("no-such-one")
 

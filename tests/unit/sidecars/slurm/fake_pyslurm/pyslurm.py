@@ -95,8 +95,8 @@ class Nodes:
     def load() -> dict[str, Any]:
         both, one = ["main", "short"], ["main"]
         return {
-            name: SimpleNamespace(total_cpus=8, real_memory=1000, partitions=partitions)
-            for name, partitions in (("c1", both), ("c2", one))
+            name: SimpleNamespace(total_cpus=8, real_memory=1000, partitions=partitions, configured_gres=gres)
+            for name, partitions, gres in (("c1", both, {"gpu:a100": 4, "gpu": 1}), ("c2", one, {"gpu:a100": 2}))
         }
 
 
