@@ -7,6 +7,7 @@ from typing import Any
 
 from interlink.config import Config, load_with_notes
 from interlink.config.jobs import check_jobs
+from interlink.config.volumes import volume_policy
 
 
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -24,6 +25,7 @@ def run_check(options: argparse.Namespace) -> int:
     """Read the file; a fault is raised as ConfigError."""
     config, notes = load_with_notes(options.file or options.config)
     check_jobs(config)
+    volume_policy(config)
     for note in notes:
         print(note)
     print("the configuration is good")

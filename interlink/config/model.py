@@ -70,6 +70,27 @@ class NamespaceConfig:
 
 
 DEFAULT_GRES = {"nvidia.com/gpu": "gpu", "amd.com/gpu": "gpu"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostPathConfig:
+    """A folder of the compute nodes that hostPath volumes may show."""
+
+    path: str = setting("Path", "the folder, or a file or device by itself", "")
+    read_only: bool = setting("ReadOnly", "whether pods may only read there", False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaimConfig:
+    """Where the PersistentVolumeClaims of some namespaces lie on the compute nodes."""
+
+    namespace: str = setting("Namespace", "name of the namespace, or a pattern as team-*", "*")
+    claim: str = setting("Claim", "name of the claim, or a pattern", "*")
+    path: str = setting("Path", "the folder, with {namespace}, {claim} and {user} (the job's) in it", "")
+    create: bool = setting("Create", "whether it is made, with mode 0700, where it is missing", False)
+    read_only: bool = setting("ReadOnly", "whether pods may only read there", False)
+
+
 DEFAULT_TAINTS = [NodeTaint(key="virtual-node.interlink/no-schedule", value="true", effect="NoSchedule")]
 SLURM = "interlink slurm"
 API = "interlink api"
@@ -164,6 +185,30 @@ class Config:
     )
     tsocks_ssh_options: list[str] = setting(
         "TsocksSshOptions", "more words for that ssh: -o, ProxyJump=gate", [], "", SLURM
+    )
+    scratch_folder: str = setting(
+        "ScratchFolder",
+        "where emptyDirs live on a compute node, as /local or $TMPDIR (a variable of the job's); a folder of the job's "
+        "own is made there and removed at its end; empty: in the job's folder below DataRootFolder",
+        "",
+        "",
+        SLURM,
+    )
+    host_paths: list[HostPathConfig] = setting(
+        "HostPaths",
+        "what hostPath volumes may show, each with Path and ReadOnly; the narrowest counts; /proc, /sys and /dev only "
+        "where they are named; DataRootFolder never; empty: nothing",
+        [],
+        "",
+        SLURM,
+    )
+    persistent_volume_claims: list[ClaimConfig] = setting(
+        "PersistentVolumeClaims",
+        "where claims lie, each line with Namespace and Claim (patterns), Path ({namespace}, {claim}, {user} in it), "
+        "Create and ReadOnly; the first that fits counts; a claim that none fits is refused",
+        [],
+        "",
+        SLURM,
     )
     allow_host_runtime: bool = setting(
         "AllowHostRuntime",

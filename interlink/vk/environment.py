@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from interlink.core.expansion import MissingValueError, expand
 from interlink.vk.downward import field_value, resource_value
-from interlink.vk.expansion import expand
 from interlink.vk.gather import NotReadyError, References, decode_secret
 
 Json = dict[str, Any]
@@ -35,14 +35,16 @@ class Environment:
         Raises NotReadyError where something mandatory is missing; the container is then unchanged.
         """
         variables = await self._resolve(container)
+        mounts = [mount for mount in container.get("volumeMounts") or [] if mount.get("subPathExpr")]
+        paths = [_sub_path(mount, variables) for mount in mounts]
         container["env"] = [{"name": name, "value": value} for name, value in variables.items()]
         container.pop("envFrom", None)
         for key in ("command", "args"):
             if container.get(key):
                 container[key] = [expand(text, variables) for text in container[key]]
-        for mount in container.get("volumeMounts") or []:
-            if mount.get("subPathExpr"):
-                mount["subPath"] = expand(mount.pop("subPathExpr"), variables)
+        for mount, path in zip(mounts, paths, strict=True):
+            del mount["subPathExpr"]
+            mount["subPath"] = path
 
     async def _resolve(self, container: Json) -> dict[str, str]:
         variables: dict[str, str] = {}
@@ -102,6 +104,13 @@ class Environment:
             raise NotReadyError(
                 f'secret "{reference.get("name")}" holds a value that is no UTF-8 text: mount it as a volume'
             ) from error
+
+
+def _sub_path(mount: Json, variables: Mapping[str, str]) -> str:
+    try:
+        return expand(mount["subPathExpr"], variables, strict=True)
+    except MissingValueError as error:
+        raise NotReadyError(f'failed to expand subPathExpr of volumeMount "{mount["name"]}": {error}') from error
 
 
 def _missing(reference: Json, kind: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ from interlink.core.pod.containers import Surroundings, plan_container
 from interlink.core.pod.paths import check_uid
 from interlink.core.pod.runtime import Runtimes, plan_runtime
 from interlink.core.pod.unsupported import refuse_unsupported
-from interlink.core.pod.volumes import plan_volumes
+from interlink.core.pod.volumes import VolumePolicy, plan_volumes
 from interlink.wire.messages import RetrievedPodData
 from interlink.wire.pod import Pod
 
@@ -23,6 +23,7 @@ class PlanSettings:
 
     image_prefix: str = "docker://"
     runtimes: Runtimes = field(default_factory=Runtimes)
+    volumes: VolumePolicy = field(default_factory=VolumePolicy)
 
 
 def build_plan(request: RetrievedPodData, *, folder: str, spool: str, settings: PlanSettings) -> Plan:
@@ -35,11 +36,14 @@ def build_plan(request: RetrievedPodData, *, folder: str, spool: str, settings: 
     refuse_unsupported(pod)
     everyone = pod.all_containers
     mounted = {mount.name for container in everyone for mount in container.volumeMounts or ()}
-    volumes = plan_volumes(pod.spec.volumes, request.container, mounted)
+    policy = settings.volumes
+    volumes = plan_volumes(
+        pod.spec.volumes, request.container, mounted, namespace=pod.metadata.namespace, policy=policy
+    )
     runtime = plan_runtime(pod, settings.runtimes)
     around = Surroundings(
         volumes=frozenset(volume.name for volume in volumes),
-        host=runtime.kind == "none",
+        runtime=runtime.kind,
         image_prefix=settings.image_prefix,
         own_folder=posixpath.commonpath([folder, spool]),
     )
@@ -57,6 +61,8 @@ def build_plan(request: RetrievedPodData, *, folder: str, spool: str, settings: 
         termination_grace_period_seconds=_GRACE_SECONDS if grace is None else max(grace, 0),
         active_deadline_seconds=pod.spec.activeDeadlineSeconds,
         volumes=volumes,
+        scratch=policy.scratch,
+        protected=list(policy.protected),
         init_containers=[plan_container(item, around) for item in pod.spec.initContainers or ()],
         containers=[plan_container(item, around) for item in pod.spec.containers],
     )

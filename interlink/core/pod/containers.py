@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from interlink.core.errors import UnsupportedPod
-from interlink.core.plan import PlanContainer, PlanMount
+from interlink.core.plan import PlanContainer
 from interlink.core.pod.images import image_name, pull_policy
-from interlink.core.pod.paths import check_absolute, check_label, check_relative, check_text, check_variable
+from interlink.core.pod.mounts import plan_mount
+from interlink.core.pod.paths import check_absolute, check_label, check_text, check_variable
 from interlink.core.quantity import parse_quantity
-from interlink.wire.pod import Container, VolumeMount
+from interlink.wire.pod import Container
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,8 +18,8 @@ class Surroundings:
 
     #: Names of the pod's volumes that are mounted.
     volumes: frozenset[str]
-    #: Whether containers run straight on the host.
-    host: bool
+    #: How containers are started, PlanRuntime.kind; "none" is straight on the host.
+    runtime: str
     image_prefix: str
     #: The folder of all that is the sidecar's own, out of which no image may come.
     own_folder: str
@@ -28,23 +29,28 @@ def plan_container(container: Container, around: Surroundings) -> PlanContainer:
     """Return one container's part of the plan. Raises UnsupportedPod for what would not be done as it says."""
     name = check_label("container", container.name)
     where = f'container "{name}"'
+    host = around.runtime == "none"
     for word in (*(container.command or ()), *(container.args or ()), container.workingDir):
         check_text(f"{where}: its command, args or workingDir", word)
     env = [(variable.name, variable.value) for variable in container.env or ()]
     for key, value in env:
         check_variable(where, key, value)
-    if around.host and not container.command:
+    if host and not container.command:
         raise UnsupportedPod(f"{where}: straight on the host there is no image whose command could run; give a command")
+    variables = dict(env)
+    mounts = [
+        plan_mount(where, mount, around.volumes, variables, around.runtime) for mount in container.volumeMounts or ()
+    ]
     image = container.image
     return PlanContainer(
         name=name,
-        image=image if around.host else image_name(where, image, around.image_prefix, around.own_folder),
+        image=image if host else image_name(where, image, around.image_prefix, around.own_folder),
         pull_policy=pull_policy(where, container),
         command=container.command or None,
         args=container.args or None,
         working_dir=container.workingDir,
         env=env,
-        mounts=[_mount(where, mount, around.volumes) for mount in container.volumeMounts or ()],
+        mounts=mounts,
         restart_policy="Always" if container.restartPolicy == "Always" else "",
         memory_limit=_memory_limit(where, container),
         termination_message_path=_message_path(where, container),
@@ -78,18 +84,3 @@ def _message_policy(where: str, container: Container) -> Literal["File", "Fallba
             raise UnsupportedPod(
                 f"{where}: terminationMessagePolicy {other[:60]!r} is neither File nor FallbackToLogsOnError"
             )
-
-
-def _mount(where: str, mount: VolumeMount, volumes: frozenset[str]) -> PlanMount:
-    """Return one mount. Raises UnsupportedPod for a volume that the pod does not have, and for a path that escapes."""
-    if mount.name not in volumes:
-        raise UnsupportedPod(f'{where} mounts volume "{mount.name}", which the pod does not have')
-    sub_path = mount.subPath or mount.subPathExpr
-    if sub_path:
-        check_relative(f'{where}: subPath of volume "{mount.name}"', sub_path.rstrip("/"))
-    return PlanMount(
-        volume=mount.name,
-        mount_path=check_absolute(f"{where}: mountPath", mount.mountPath),
-        sub_path=sub_path.rstrip("/"),
-        read_only=mount.readOnly,
-    )

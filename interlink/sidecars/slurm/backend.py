@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from interlink.config import Config
 from interlink.config.jobs import job_egress, job_rules, runtimes
+from interlink.config.volumes import volume_policy
 from interlink.core.job.script import ScriptSettings
 from interlink.core.pod.build import PlanSettings
 from interlink.sidecars.backend import NotFound, Unavailable
@@ -196,5 +197,6 @@ def job_settings(config: Config, runner: str, folders: JobFolders) -> JobSetting
         plan=PlanSettings(
             image_prefix=config.image_prefix,
             runtimes=runtimes(config, image_cache=str(folders.images)),
+            volumes=volume_policy(config),
         ),
     )

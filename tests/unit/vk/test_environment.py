@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from interlink.core.expansion import expand
 from interlink.vk.apiserver.client import ApiServer
 from interlink.vk.apiserver.fake import FakeApiServer
-from interlink.vk.expansion import expand
 from interlink.vk.gather import NotReadyError
 from interlink.vk.pods.request import ContainersNotReadyError, create_request
 

@@ -87,7 +87,7 @@ def test_the_host_runtime_needs_the_administrators_leave_and_a_command() -> None
         ({"volumeMounts": [{"name": "v", "mountPath": "x"}]}, "absolute path"),
         ({"volumeMounts": [{"name": "v", "mountPath": "/a/../b"}]}, "absolute path"),
         ({"volumeMounts": [{"name": "v", "mountPath": "/x", "subPath": "../y"}]}, "subPath"),
-        ({"volumeMounts": [{"name": "v", "mountPath": "/x", "subPathExpr": "$(POD)"}]}, "has no value"),
+        ({"volumeMounts": [{"name": "v", "mountPath": "/x", "subPathExpr": "$(POD)"}]}, "missing value"),
         ({"volumeMounts": [{"name": "v", "mountPath": "/x", "mountPropagation": "Bidirectional"}]}, "mountPropagation"),
         ({"env": [{"name": "BASH_FUNC_ls%%", "value": "() { :; }"}]}, "BASH_FUNC_ls%%.* would reach"),
         ({"env": [{"name": "APPTAINER.x"}]}, "would reach the site's container runtime"),

@@ -8,13 +8,6 @@ from interlink.core.errors import UnsupportedPod
 from interlink.core.pod.unsupported import refuse_unsupported
 from tests.unit.core.pods import make_pod
 
-EMPTY_DIR = [{"name": "v", "emptyDir": {}}]
-
-
-def _mounts(*sub_paths: str, name: str = "v", **fields: Any) -> dict[str, Any]:
-    mounts = [{"name": name, "mountPath": f"/{at}", "subPath": path} for at, path in enumerate(sub_paths)]
-    return {"volumeMounts": mounts, **fields}
-
 
 @pytest.mark.parametrize(
     "container",
@@ -22,11 +15,10 @@ def _mounts(*sub_paths: str, name: str = "v", **fields: Any) -> dict[str, Any]:
         {},
         {"livenessProbe": None, "lifecycle": {}, "restartPolicy": ""},
         {"securityContext": {"privileged": False, "runAsUser": 1000, "capabilities": {"drop": ["ALL"]}}},
-        {"volumeMounts": [{"name": "v", "mountPath": "/x", "mountPropagation": "None", "subPathExpr": "plain"}]},
     ],
 )
 def test_what_every_container_runs_with_is_accepted(container: dict[str, Any]) -> None:
-    refuse_unsupported(make_pod(container, volumes=EMPTY_DIR))
+    refuse_unsupported(make_pod(container))
 
 
 @pytest.mark.parametrize("field", ["livenessProbe", "readinessProbe", "startupProbe", "lifecycle"])
@@ -82,32 +74,3 @@ def test_the_containers_user_counts_before_the_pods() -> None:
     refuse_unsupported(make_pod({"securityContext": {"runAsUser": 5}}, securityContext={"runAsUser": 0}))
     with pytest.raises(UnsupportedPod, match="runAsUser 0"):
         refuse_unsupported(make_pod({"securityContext": {"runAsUser": 0}}, securityContext={"runAsUser": 5}))
-
-
-@pytest.mark.parametrize("propagation", ["HostToContainer", "Bidirectional"])
-def test_mount_propagation_is_refused_with_its_volume(propagation: str) -> None:
-    mount = {"name": "v", "mountPath": "/x", "mountPropagation": propagation}
-    with pytest.raises(UnsupportedPod, match=f'mountPropagation {propagation} of volume "v"'):
-        refuse_unsupported(make_pod({"volumeMounts": [mount]}, volumes=EMPTY_DIR))
-
-
-def test_a_path_with_a_variable_nobody_resolved_is_refused() -> None:
-    mount = {"name": "v", "mountPath": "/x", "subPathExpr": "a/$(POD)"}
-    with pytest.raises(UnsupportedPod, match=r'subPathExpr "a/\$\(POD\)" names a variable that has no value'):
-        refuse_unsupported(make_pod({"volumeMounts": [mount]}, volumes=EMPTY_DIR))
-
-
-@pytest.mark.parametrize(("above", "below"), [("", "a"), ("a", "a/b"), ("a/", "a//b/c")])
-def test_a_sub_path_below_a_folder_that_another_container_can_swap_is_refused(above: str, below: str) -> None:
-    pod = make_pod(_mounts(above), _mounts(below) | {"name": "second"}, volumes=EMPTY_DIR)
-    with pytest.raises(UnsupportedPod, match=r'container "second": subPath .* container "main" mounts a folder above'):
-        refuse_unsupported(pod)
-
-
-def test_sub_paths_that_do_not_lie_in_each_other_are_accepted() -> None:
-    refuse_unsupported(make_pod(_mounts("a", "ab", "b/c"), _mounts("a") | {"name": "second"}, volumes=EMPTY_DIR))
-
-
-def test_sub_paths_of_a_volume_that_no_container_can_write_are_accepted() -> None:
-    volumes = [{"name": "v", "configMap": {"name": "m"}}]
-    refuse_unsupported(make_pod(_mounts("", "a"), volumes=volumes))

@@ -31,6 +31,16 @@ def _files(volume: dict[str, Any], *shares: RetrievedContainer) -> dict[str, tup
     return {file.path: (base64.b64decode(file.data), file.mode) for file in planned.files}
 
 
+def test_an_empty_dirs_medium_and_limit_are_kept_and_no_limit_is_zero() -> None:
+    volumes = [
+        {"name": "m", "emptyDir": {"medium": "Memory", "sizeLimit": "1500k"}},
+        {"name": "n", "emptyDir": {"sizeLimit": 0}},
+        {"name": "f", "emptyDir": {"sizeLimit": "1.5"}},
+    ]
+    planned = [(item.medium, item.size_limit, item.size_text) for item in plan_volumes(volumes, None, {"m", "n", "f"})]
+    assert planned == [("Memory", 1_500_000, "1500k"), ("", None, ""), ("", 2, "1.5")]
+
+
 def test_an_empty_dir_has_no_files_and_a_volume_without_a_source_is_one() -> None:
     planned = plan_volumes([{"name": "a", "emptyDir": {"medium": "Memory"}}, {"name": "b"}], None, {"a", "b"})
     assert [(volume.name, volume.kind, volume.files) for volume in planned] == [
@@ -70,6 +80,39 @@ def test_projected_contents_come_by_the_volumes_name() -> None:
     assert files == {"token": (b"t", 0o440), "d/ca.crt": (b"c", 0o440)}
 
 
+SOURCES: list[dict[str, Any]] = [
+    {"configMap": {"name": "m", "items": [{"key": "k", "path": "conf", "mode": 0o400}]}},
+    {"secret": {"name": "s", "items": [{"key": "k", "path": "d/key"}], "optional": True}},
+    {"serviceAccountToken": {"path": "token", "expirationSeconds": 3600}},
+    {"downwardAPI": {"items": [{"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}, "mode": 0o444}]}},
+    {"clusterTrustBundle": {"path": "roots.pem", "name": "b", "optional": True}},
+]
+
+
+def test_a_projected_volumes_modes_are_those_of_its_sources_items() -> None:
+    data = {"conf": "1", "d/key": "2", "token": "3", "labels": "4", "roots.pem": "5"}
+    share = RetrievedContainer(name="main", projectedvolumemaps=[{"metadata": {"name": "v"}, "data": data}])
+    files = _files({"projected": {"sources": SOURCES, "defaultMode": 0o640}}, share)
+    assert {path: mode for path, (_, mode) in files.items()} == {
+        "conf": 0o400, "d/key": 0o640, "token": 0o640, "labels": 0o444, "roots.pem": 0o640,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ["conf", "token", "labels"])
+def test_what_a_peer_left_out_of_a_projected_volume_is_refused_by_its_path(path: str) -> None:
+    """The public virtual kubelet drops projected secrets and resource fields without a word."""
+    data = {name: "x" for name in ("conf", "token", "labels") if name != path}
+    share = RetrievedContainer(name="main", projectedvolumemaps=[{"metadata": {"name": "v"}, "data": data}])
+    with pytest.raises(UnsupportedPod, match=f'volume "v": no contents came for its path "{path}"'):
+        _files({"projected": {"sources": SOURCES}}, share)
+
+
+def test_an_immutable_object_is_said_to_be_one() -> None:
+    share = _config_map(data={"a": "1"}, immutable=True)
+    (volume,) = plan_volumes([{"name": "v", "configMap": {"name": "m"}}], [share], {"v"})
+    assert volume.immutable is True
+
+
 def test_clusters_own_token_volume_may_be_missing_but_no_other() -> None:
     (planned,) = plan_volumes([{"name": "kube-api-access-x", "projected": {}}], [], {"kube-api-access-x"})
     assert (planned.kind, planned.files) == ("files", [])
@@ -93,8 +136,8 @@ def test_downward_api_contents_come_by_the_volumes_name_with_the_modes_of_their_
 def test_a_volume_that_no_container_mounts_needs_no_contents_but_a_type_that_is_supported() -> None:
     volumes = [{"name": "v", "configMap": {"name": "m"}}, {"name": "w", "emptyDir": {}}]
     assert [volume.name for volume in plan_volumes(volumes, [], {"w"})] == ["w"]
-    with pytest.raises(UnsupportedPod, match='volume "h" is of type hostPath'):
-        plan_volumes([{"name": "h", "hostPath": {"path": "/"}}], [], set())
+    with pytest.raises(UnsupportedPod, match='volume "h" is of type nfs'):
+        plan_volumes([{"name": "h", "nfs": {"path": "/"}}], [], set())
 
 
 def test_what_is_missing_is_refused_unless_it_is_optional() -> None:
@@ -110,8 +153,13 @@ def test_what_is_missing_is_refused_unless_it_is_optional() -> None:
 @pytest.mark.parametrize(
     ("volume", "words"),
     [
-        ({"hostPath": {"path": "/"}}, 'volume "v" is of type hostPath'),
-        ({"persistentVolumeClaim": {"claimName": "c"}}, 'volume "v" is of type persistentVolumeClaim'),
+        ({"hostPath": {"path": "/"}}, 'volume "v": hostPath / is not open to pods'),
+        ({"persistentVolumeClaim": {"claimName": "c"}}, 'volume "v": PersistentVolumeClaim "c" of namespace "default"'),
+        ({"emptyDir": {"medium": "HugePages"}}, 'volume "v": an emptyDir of medium'),
+        ({"emptyDir": {"sizeLimit": "-1"}}, 'volume "v": its sizeLimit is negative'),
+        ({"emptyDir": {"sizeLimit": "much"}}, 'volume "v": sizeLimit: "much" is no Kubernetes quantity'),
+        ({"projected": {"sources": [{"podCertificate": {}}]}}, 'volume "v" projects podCertificate'),
+        ({"projected": {"sources": [{"secret": {}, "configMap": {}}]}}, 'volume "v" projects configMap and secret'),
         ({"emptyDir": {}, "csi": {}}, 'volume "v" is of type csi and emptyDir'),
         ({"configMap": {"name": 3}}, 'volume "v" is malformed'),
         ({"configMap": {"name": "m", "defaultMode": 4096}}, "mode 4096"),
@@ -209,7 +257,13 @@ KEYS = ["name", "metadata", "data", "binaryData", "stringData", "items", "key", 
 OBJECTS = st.dictionaries(st.sampled_from(KEYS), JSON | st.just({"name": "v"}), max_size=4)
 
 
-@given(st.sampled_from(["emptyDir", "configMap", "secret", "projected", "downwardAPI"]), OBJECTS | JSON, OBJECTS)
+@given(
+    st.sampled_from(
+        ["emptyDir", "configMap", "secret", "projected", "downwardAPI", "hostPath", "persistentVolumeClaim"]
+    ),
+    OBJECTS | JSON,
+    OBJECTS,
+)
 def test_whatever_stands_in_a_volume_it_is_planned_or_refused(
     kind: str, source: object, contents: dict[str, Any]
 ) -> None:

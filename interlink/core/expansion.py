@@ -1,13 +1,21 @@
 """``$(NAME)`` in environment values, commands and arguments, exactly as kubelet expands it.
 
-Source of the rule: k8s.io/kubernetes/third_party/forked/golang/expansion. Pure; called by ``environment.py``.
+Source of the rule: k8s.io/kubernetes/third_party/forked/golang/expansion. Pure; called by the
+virtual kubelet for environments, and by the core for what a peer left unexpanded.
 """
 
 from collections.abc import Mapping
 
 
-def expand(text: str, variables: Mapping[str, str]) -> str:
-    """Return the text with references replaced; unknown ones stay as they are, ``$$`` gives one ``$``."""
+class MissingValueError(Exception):
+    """A reference names a variable that has no value."""
+
+
+def expand(text: str, variables: Mapping[str, str], *, strict: bool = False) -> str:
+    """Return the text with references replaced; unknown ones stay as they are, ``$$`` gives one ``$``.
+
+    Where unknown ones may not stay (``strict``, as in subPathExpr), raises MissingValueError.
+    """
     if "$" not in text:
         return text
     parts = []
@@ -24,6 +32,8 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
                 parts.append("$(")
                 continue
             name = text[position:end]
+            if strict and name not in variables:
+                raise MissingValueError(f'missing value for "{name}"')
             parts.append(variables.get(name, f"$({name})"))
             position = end + 1
         else:
