@@ -139,6 +139,16 @@ class PlanContainer(msgspec.Struct, kw_only=True, rename="camel"):
     run_as_group: int | None = None
 
 
+class PlanCredential(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
+    """One entry of a docker config.json: a name and password, or an identity token. Secret."""
+
+    #: The entry's key: a host, maybe with a port, a path, or ``*`` for a part of its name.
+    registry: str
+    username: str = ""
+    password: str = ""
+    token: str = ""
+
+
 class PlanRuntime(msgspec.Struct, kw_only=True, rename="camel"):
     """How containers are started: under one of the runtimes, or (``none``) straight on the host."""
 
@@ -147,8 +157,10 @@ class PlanRuntime(msgspec.Struct, kw_only=True, rename="camel"):
     options: list[str] = []
     #: Folder of pulled images, shared by the site's jobs.
     image_cache: str = ""
-    #: A docker config.json ("auths") made of the pod's imagePullSecrets; empty where it has none. Secret.
-    registry_auth: str = ""
+    #: Of the pod's imagePullSecrets, in their order.
+    credentials: list[PlanCredential] = []
+    #: Registries (host and port) that may be spoken to by plain HTTP.
+    insecure_registries: list[str] = []
 
 
 class PlanMpi(msgspec.Struct, kw_only=True, rename="camel"):

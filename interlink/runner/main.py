@@ -1,5 +1,7 @@
 """``pod_runner PLAN``: reads the plan, claims the job's folder, runs the pod. What the batch script becomes.
 
+``pod_runner --pull`` is the runner's own helper (``images/puller.py``).
+
 Exit status: 0 when every container ended with 0, 1 when one did not, 2 when the pod could not be run at all.
 """
 
@@ -8,6 +10,7 @@ import sys
 from typing import Any, Dict, List
 
 from interlink.runner.files import RunnerError, read_json, say
+from interlink.runner.images import puller
 from interlink.runner.pod import PodRunner
 from interlink.runner.processes import Guard
 from interlink.runner.report import VERSION, Reporter
@@ -17,6 +20,8 @@ CLAIM_FILE = "claim"
 
 def main(arguments: List[str]) -> int:
     """Run the pod of a plan; return the exit status."""
+    if arguments == ["--pull"]:
+        return puller.main()
     if len(arguments) != 1:
         say("usage: pod_runner PLAN")
         return 2

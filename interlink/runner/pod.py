@@ -65,7 +65,7 @@ class PodRunner:
             return None
         name = spec["image"]
         if name not in self.images:
-            self.images[name] = Image(self.plan, self.runtime, name, self._pull_policy(name))
+            self.images[name] = Image(self.plan, self.runtime, name, self._pull_policy(name), self.guard)
         return self.images[name]
 
     def _pull_policy(self, name: str) -> str:

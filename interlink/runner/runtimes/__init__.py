@@ -4,12 +4,21 @@ from typing import Any, Dict, Type
 
 from interlink.runner.files import RunnerError
 from interlink.runner.runtimes.apptainer import Apptainer
-from interlink.runner.runtimes.base import Bind, ImageFile, Launch, Runtime
+from interlink.runner.runtimes.base import Bind, ImageFile, Launch, Runtime, Source
+from interlink.runner.runtimes.charliecloud import Charliecloud
+from interlink.runner.runtimes.enroot import Enroot
 from interlink.runner.runtimes.host import Host
+from interlink.runner.runtimes.podman_hpc import PodmanHpc
 
-__all__ = ["Bind", "ImageFile", "Launch", "Runtime", "runtime_of"]
+__all__ = ["Bind", "ImageFile", "Launch", "Runtime", "Source", "runtime_of"]
 
-RUNTIMES: "Dict[str, Type[Runtime]]" = {"apptainer": Apptainer, "none": Host}
+RUNTIMES: "Dict[str, Type[Runtime]]" = {
+    "apptainer": Apptainer,
+    "charliecloud": Charliecloud,
+    "enroot": Enroot,
+    "none": Host,
+    "podman-hpc": PodmanHpc,
+}
 
 
 def runtime_of(plan: Dict[str, Any]) -> Runtime:

@@ -1,27 +1,55 @@
 """Containers under apptainer or singularity.
 
-What apptainer 1.4 was seen to do decides the form: with a clean environment (--compat, --cleanenv) it passes every
-value through a shell inside, where a name as my.var breaks all of them; without, the process environment arrives byte
-for byte.
+What apptainer 1.4 was seen to do decides the form:
+
+- With a clean environment (--compat, --cleanenv) it passes every value through a shell inside, where a name as my.var
+  breaks all of them; without, the process environment arrives byte for byte.
+- It turns an image's ENV into a shell script, which an odd value breaks with all that stands behind it, and which
+  replaces an empty value of the pod by the image's; and it does not know WORKDIR. So where the registry told what the
+  image says, that is given to it word by word, and its own scripts are covered by a folder of ours.
+- It keeps HOME for itself; one fixed script of ours sets it as the last.
 """
 
 import os
+import re
 from typing import Any, Dict, List, Optional, Sequence
 
-from interlink.runner.runtimes.base import HOST_PATH, Bind, ImageFile, Launch, Pairs, Runtime, kept, parents_first
+from interlink.runner.files import write_whole
+from interlink.runner.runtimes.base import (
+    HOST_PATH,
+    Bind,
+    ImageFile,
+    Launch,
+    Pairs,
+    Runtime,
+    Source,
+    command_line,
+    kept,
+    parents_first,
+    variables,
+    working_folder,
+    write_docker_config,
+)
 
 #: Own /tmp and /dev, own process ids, nothing mounted from the host, a writable layer, values never evaluated.
 OPTIONS = ["--contain", "--pid", "--ipc", "--no-init", "--no-umask", "--no-eval", "--writable-tmpfs"]
-#: Variables that mean something to apptainer itself, its libraries or a shell around it go to the container by this
+GPU_OPTIONS = {"nvidia": ["--nv"], "amd": ["--rocm"]}
+#: Variables that mean something to apptainer itself, its libraries or a shell around it go to the container by a
 #: prefix; only identifiers may, which core/pod/paths.py sees to.
-FOR_CONTAINER = "APPTAINERENV_"
 OWN_PREFIXES = ("APPTAINER", "SINGULARITY", "BASH_", "LD_", "XDG_", "DBUS_", "GLIBC_", "PYTHON")
 OWN_NAMES = (
-    "PATH", "HOME", "ENV", "SHELLOPTS", "BASHOPTS", "PS4", "IFS", "TMPDIR", "TMP", "TEMP", "GODEBUG", "GOTRACEBACK",
+    "PATH", "ENV", "SHELLOPTS", "BASHOPTS", "PS4", "IFS", "TMPDIR", "TMP", "TEMP", "GODEBUG", "GOTRACEBACK",
     "GCONV_PATH", "LOCPATH", "NLSPATH", "HOSTALIASES", "RESOLV_HOST_CONF",
 )  # fmt: skip
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 #: What apptainer itself may be told by the administrator's JobEnvironment.
-FOR_APPTAINER = ("APPTAINER_NOHTTPS", "APPTAINER_TMPDIR", "XDG_RUNTIME_DIR")
+FOR_APPTAINER = ("APPTAINER_TMPDIR", "SINGULARITY_TMPDIR", "XDG_RUNTIME_DIR")
+#: Where a container's environment scripts are, the one behind which apptainer adds what came by the prefix, and ours.
+SCRIPTS, BEHIND, OURS = "/.singularity.d/env", "99-base.sh", "zz-interlink.sh"
+HOME = "INTERLINK_HOME"
+SCRIPT = b'if [ -n "${INTERLINK_HOME+x}" ]; then export HOME="$INTERLINK_HOME"; unset INTERLINK_HOME; fi\n'
+#: mksquashfs takes a quarter of the node's memory and all of its cores by itself. With this a pull stays below 200 MB.
+SQUASHFS = "-mem 64M -processors 2"
 
 
 class Apptainer(Runtime):
@@ -32,33 +60,66 @@ class Apptainer(Runtime):
         """See Runtime."""
         return "apptainer"
 
+    @property
+    def prefix(self) -> str:
+        """What stands before a variable for the container: Singularity CE knows only its own."""
+        return "SINGULARITYENV_" if self._is_singularity() else "APPTAINERENV_"
+
+    def _is_singularity(self) -> bool:
+        return os.path.basename(self.executable).startswith("singularity")
+
     def launch(self, spec: Dict[str, Any], image: Optional[ImageFile], binds: Sequence[Bind], pairs: Pairs) -> Launch:
-        """See Runtime. ``command`` replaces the entrypoint; args alone go to it."""
-        argv = [self.executable, "-s", "run" if spec.get("command") is None else "exec", *OPTIONS, *self.options]
-        if spec.get("workingDir"):
-            argv += ["--pwd", spec["workingDir"]]
-        for bind in parents_first(binds):
-            argv += ["--mount", _mount(bind)]
+        """See Runtime. Only of an image whose registry nobody asked does apptainer choose the command itself."""
         assert image is not None
-        argv += [image.path, *(spec.get("command") or ()), *(spec.get("args") or ())]
-        return Launch(argv, container_environment(pairs))
+        verb = "run" if image.config is None and spec.get("command") is None else "exec"
+        argv = [self.executable, "-s", verb, *OPTIONS, *GPU_OPTIONS.get(spec.get("gpu", ""), ()), *self.options]
+        folder = working_folder(spec, image)
+        argv += ["--pwd", folder] if folder else []
+        for bind in [self._scripts(whole=image.config is not None), *parents_first(binds)]:
+            argv += ["--mount", _mount(bind)]
+        if image.config is None:
+            words = [*(spec.get("command") or ()), *(spec.get("args") or ())]
+        else:
+            words = command_line(spec, image)
+        return Launch([*argv, image.path, *words], self.environment(image, pairs))
 
-    def pull(self, name: str, target: str, auth_file: str) -> Launch:
-        """See Runtime."""
-        layers = os.path.join(self.plan["runtime"].get("imageCache", ""), "layers")
-        environment = {**os.environ, "APPTAINER_CACHEDIR": layers}
-        authentication = ["--authfile", auth_file] if auth_file else []
-        return Launch([self.executable, "pull", "--force", *authentication, target, name], environment)
+    def environment(self, image: ImageFile, pairs: Pairs) -> Dict[str, str]:
+        """Return the environment that gives the container its variables byte for byte, and nothing of the job's."""
+        environment = {"PATH": os.environ.get("PATH", HOST_PATH), "HOME": os.environ.get("HOME", "/")}
+        environment.update(kept(*FOR_APPTAINER))
+        for name, value in variables(image, pairs).items():
+            # Behind the scripts of an image of which nothing is known, or they could replace it.
+            own = name in OWN_NAMES or name.startswith(OWN_PREFIXES) or image.config is None
+            if name == "HOME":
+                environment[self.prefix + HOME] = value
+            else:
+                environment[self.prefix + name if own and _IDENTIFIER.fullmatch(name) else name] = value
+        return environment
 
+    def _scripts(self, whole: bool) -> Bind:
+        """Return the bind of our script, or of the folder that holds nothing else, over the image's own."""
+        folder = os.path.join(self.plan["folder"], "apptainer")
+        os.makedirs(folder, 0o700, exist_ok=True)
+        for name, text in ((BEHIND, b""), (OURS, SCRIPT)):
+            if not os.path.exists(os.path.join(folder, name)):
+                write_whole(os.path.join(folder, name), text)
+        if whole:
+            return Bind(folder, SCRIPTS, read_only=True)
+        return Bind(os.path.join(folder, OURS), "{}/{}".format(SCRIPTS, OURS), read_only=True)
 
-def container_environment(pairs: Pairs) -> Dict[str, str]:
-    """Return the environment that gives the container its variables byte for byte, and nothing of the job's."""
-    environment = {"PATH": os.environ.get("PATH", HOST_PATH), "HOME": os.environ.get("HOME", "/")}
-    environment.update(kept(*FOR_APPTAINER))
-    for name, value in pairs:
-        own = name in OWN_NAMES or name.startswith(OWN_PREFIXES)
-        environment[FOR_CONTAINER + name if own else name] = value
-    return environment
+    def pull(self, source: Source, target: str, scratch: str) -> List[Launch]:
+        """See Runtime. No cache of apptainer's own: several nodes would share it, which it does not bear."""
+        environment = {"APPTAINER_TMPDIR": scratch, "SINGULARITY_TMPDIR": scratch, **os.environ}
+        options = ["--disable-cache", "--force"]
+        if source.username or source.token:
+            write_docker_config(source, os.path.join(scratch, "auth.json"))
+            options += ["--authfile", os.path.join(scratch, "auth.json")]
+        options += ["--no-https"] if source.insecure else []
+        if source.digest and not self._is_singularity():
+            verb = ["build", "--mksquashfs-args", SQUASHFS]
+        else:
+            verb = ["pull"]
+        return [Launch([self.executable, *verb, *options, target, source.name], environment)]
 
 
 def _mount(bind: Bind) -> str:

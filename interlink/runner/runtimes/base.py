@@ -4,8 +4,12 @@ A runtime is made once per pod from its plan (``runtime_of``); it starts nothing
 ``launch`` returns, ``images.py`` what ``pull`` returns.
 """
 
+import base64
+import json
 import os
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+
+from interlink.runner.files import RunnerError, write_whole
 
 #: (name, value) of a container's environment, in the pod's order.
 Pairs = Iterable[Tuple[str, str]]
@@ -29,6 +33,22 @@ class ImageFile(NamedTuple):
 
     path: str
     config: Optional[Dict[str, Any]] = None
+    #: REGISTRY/REPOSITORY@DIGEST, where a registry told a digest.
+    pinned: str = ""
+
+
+class Source(NamedTuple):
+    """What is pulled from where. The digest is that of the node's own platform; names without one have none."""
+
+    name: str
+    registry: str = ""
+    repository: str = ""
+    digest: str = ""
+    username: str = ""
+    password: str = ""
+    token: str = ""
+    #: Whether the site lets this registry be spoken to by plain HTTP.
+    insecure: bool = False
 
 
 class Launch(NamedTuple):
@@ -65,9 +85,49 @@ class Runtime:
         """
         raise NotImplementedError
 
-    def pull(self, name: str, target: str, auth_file: str) -> Launch:
-        """Return how an image becomes the file ``target``; ``auth_file`` is a docker config.json or empty."""
+    def pull(self, source: Source, target: str, scratch: str) -> List[Launch]:
+        """Return the commands that make the file ``target`` of an image.
+
+        ``scratch`` is an empty folder of this pull alone, which is removed afterwards; credentials are written there.
+        Raises RunnerError for what this runtime cannot pull.
+        """
         raise NotImplementedError
+
+
+def command_line(spec: Dict[str, Any], image: Optional[ImageFile]) -> List[str]:
+    """Return what runs, as Kubernetes has it: command replaces the entrypoint and its arguments, args the latter."""
+    config = (image.config if image is not None else None) or {}
+    command, args = spec.get("command"), spec.get("args")
+    if command is None:
+        command = config.get("Entrypoint") or []
+        args = config.get("Cmd") or [] if args is None else args
+    words = [*command, *(args or ())]
+    if not words:
+        raise RunnerError("neither the pod nor its image names a command")
+    return words
+
+
+def working_folder(spec: Dict[str, Any], image: ImageFile) -> str:
+    """Return where a container starts, empty where nobody says so."""
+    own = "" if image.config is None else image.config.get("WorkingDir") or "/"
+    return str(spec.get("workingDir") or own)
+
+
+def variables(image: ImageFile, pairs: Pairs) -> Dict[str, str]:
+    """Return the image's own variables with the pod's over them."""
+    of_image = (str(pair).partition("=") for pair in (image.config or {}).get("Env") or ())
+    return {**{name: value for name, equals, value in of_image if name and equals}, **dict(pairs)}
+
+
+def write_docker_config(source: Source, path: str) -> None:
+    """Write a docker config.json (0600) with one registry's credential."""
+    if source.token:
+        entry = {"identitytoken": source.token}
+    else:
+        pair = "{}:{}".format(source.username, source.password).encode("utf-8", "surrogateescape")
+        entry = {"auth": base64.b64encode(pair).decode("ascii")}
+    registry = "https://index.docker.io/v1/" if source.registry == "docker.io" else source.registry
+    write_whole(path, json.dumps({"auths": {registry: entry}}).encode("ascii"))
 
 
 def parents_first(binds: Sequence[Bind]) -> List[Bind]:

@@ -33,7 +33,8 @@ RUNTIME = """#!/bin/sh
 while [ $# -gt 0 ]; do
     if [ "$1" = --mount ]; then
         source=${2#type=bind,source=}; source=${source%%,*}
-        echo "${2##*,destination=} $(stat -c %F "$source") $(cat "$source" 2>/dev/null || ls "$source" | tr '\\n' ' ')"
+        shown="${2##*,destination=} $(stat -c %F "$source") $(cat "$source" 2>/dev/null || ls "$source" | tr '\\n' ' ')"
+        case $shown in /.singularity.d/*) ;; *) echo "$shown" ;; esac
         shift
     fi
     shift
