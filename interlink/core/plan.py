@@ -208,7 +208,7 @@ class Plan(msgspec.Struct, kw_only=True, rename="camel"):
     containers: list[PlanContainer]
     mpi: PlanMpi | None = None
     egress: PlanEgress | None = None
-    #: A container's log is cut off into NAME.log.1 … when it is this large; so many old ones are kept.
+    #: A container's log goes on in NAME.log.1, NAME.log.2 … when a file is this large; so many full ones are kept.
     log_max_bytes: int = 10 * 1024**2
     log_files: int = 5
 

@@ -1,13 +1,15 @@
 """One container's log in the CRI format, as a kubelet's runtime writes it: time, stream, F or P, text.
 
-``logs/NAME.log`` is what the present run of the container writes; when it is large it becomes NAME.log.1, and what was
-that NAME.log.2 …. The run before has NAME.log.previous, NAME.log.previous.1 …. The sidecar reads them by these names.
+The present run of the container writes ``logs/NAME.log``; when that is full it goes on in NAME.log.1, then NAME.log.2,
+…, and the oldest are removed. A file keeps its name as long as the run lasts, so that whoever reads it, over whatever
+file system, can go on in the next. The run before has NAME.log.previous, NAME.log.previous.1, ….
 """
 
 import os
+import re
 import time
 from datetime import datetime, timezone
-from typing import List, Tuple
+from typing import Dict, List, Tuple
 
 from interlink.runner.files import say
 
@@ -24,16 +26,19 @@ class Log:
         self.path, self.limit, self.kept = path, limit, kept
         self.rest = {"stdout": b"", "stderr": b""}
         self.file = -1
-        self.size = 0
+        self.size, self.number = 0, 0
         self.tail = b""
 
     def begin(self) -> None:
         """Open a fresh log; the last run's becomes the previous one. Raises OSError."""
         self.end()
-        if os.path.exists(self.path):
-            for number in range(self.kept + 1):
-                _move(_numbered(self.path, number), _numbered(self.path + ".previous", number))
-        self.tail = b""
+        last = _files(self.path)
+        if last:
+            for path in _files(self.path + ".previous").values():
+                os.unlink(path)
+            for number, path in last.items():
+                os.rename(path, _numbered(self.path + ".previous", number))
+        self.tail, self.number = b"", 0
         self._open()
 
     def take(self, stream: str, data: bytes) -> None:
@@ -62,7 +67,7 @@ class Log:
             self.file = -1
 
     def _open(self) -> None:
-        self.file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self.file = os.open(_numbered(self.path, self.number), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self.size = os.fstat(self.file).st_size
 
     def _write(self, stream: str, pieces: List[Tuple[bytes, bytes]]) -> None:
@@ -90,24 +95,23 @@ class Log:
         return fitting
 
     def _rotate(self) -> None:
-        """Put the full file away and open the next; what cannot be moved goes on growing. Raises OSError."""
-        for number in range(self.kept, 0, -1):
-            _move(_numbered(self.path, number - 1), _numbered(self.path, number))
-        if not self.kept:
-            os.unlink(self.path)
+        """Go on in the next file, and remove the oldest where there are too many. Raises OSError."""
         full = self.file
+        self.number += 1
         self._open()
         os.close(full)
+        for number, path in _files(self.path).items():
+            if number < self.number - self.kept:
+                os.unlink(path)
 
 
 def _numbered(path: str, number: int) -> str:
     return "{}.{}".format(path, number) if number else path
 
 
-def _move(source: str, target: str) -> None:
-    """Rename a file over another; where there is no source, there is no target afterwards."""
-    try:
-        os.rename(source, target)
-    except FileNotFoundError:
-        if os.path.lexists(target):
-            os.unlink(target)
+def _files(path: str) -> Dict[int, str]:
+    """Return the files of one run's log by their numbers."""
+    folder, name = os.path.split(path)
+    form = re.compile(re.escape(name) + r"(?:\.([0-9]+))?")
+    matches = (form.fullmatch(each) for each in os.listdir(folder))
+    return {int(match.group(1) or 0): os.path.join(folder, match.group(0)) for match in matches if match}

@@ -105,6 +105,11 @@ def _is_before(time: bytes, since: datetime) -> bool:
 
 def tail_offset(file: BinaryIO, lines: int) -> int:
     """Return where the last so many whole output lines begin, read from the file's end."""
+    return find_tail(file, lines)[0]
+
+
+def find_tail(file: BinaryIO, lines: int) -> tuple[int, int]:
+    """Return where the last so many whole output lines begin, and how many of them the file has."""
     size = end = file.seek(0, os.SEEK_END)
     rest, found = b"", 0
     while end > 0:
@@ -117,10 +122,10 @@ def tail_offset(file: BinaryIO, lines: int) -> int:
             if closed:
                 found += 1
                 if found > lines:
-                    return offset + len(line)
+                    return offset + len(line), lines
         rest = block if not pieces else block[: pieces[-1][0] - begin]
         end = begin
-    return 0
+    return 0, found
 
 
 def _lines_backwards(block: bytes, offset: int, *, whole_start: bool) -> Iterator[tuple[int, bytes]]:

@@ -118,15 +118,26 @@ class JobFolders:
         """Return the path of the batch script's own output."""
         return self.job(uid) / BATCH_LOG
 
-    def log(self, uid: str, container: str, *, previous: bool = False) -> Path:
-        """Return the path of a container's log. Raises ValueError for what is no container's name."""
+    def log(self, uid: str, container: str, *, previous: bool = False, number: int = 0) -> Path:
+        """Return the path of a container's log, the so many-th file of a run. Raises ValueError for no container."""
         if not _LABEL.fullmatch(container):
             raise ValueError(f"{container[:80]!r} is no DNS label")
-        return self.job(uid) / LOGS_FOLDER / f"{container}.log{'.previous' if previous else ''}"
+        run = f"{container}.log{'.previous' if previous else ''}"
+        return self.job(uid) / LOGS_FOLDER / (f"{run}.{number}" if number else run)
 
-    def open_log(self, uid: str, container: str, *, previous: bool = False) -> BinaryIO | None:
-        """Open a container's log to read, as it grows; None where there is none. Raises OSError."""
-        return self._at(uid).host.open(self.log(uid, container, previous=previous))
+    def log_numbers(self, uid: str, container: str, *, previous: bool = False) -> list[int]:
+        """Return the numbers of a run's log files, oldest first. Raises OSError, ValueError for no container."""
+        first = self.log(uid, container, previous=previous)
+        try:
+            names = [entry.name for entry in self._at(uid).host.entries(first.parent) if not entry.is_folder]
+        except FileNotFoundError:
+            return []
+        rests = [name.removeprefix(first.name + ".") for name in names if name.startswith(first.name + ".")]
+        return sorted([0] * (first.name in names) + [int(rest) for rest in rests if rest.isascii() and rest.isdigit()])
+
+    def open_log(self, uid: str, container: str, *, previous: bool = False, number: int = 0) -> BinaryIO | None:
+        """Open a file of a container's log to read, as it grows; None where there is none. Raises OSError."""
+        return self._at(uid).host.open(self.log(uid, container, previous=previous, number=number))
 
     def write_job(self, uid: str, plan: bytes, pod: bytes) -> None:
         """Create the job's folder with its two documents. Raises OSError."""

@@ -285,12 +285,13 @@ def test_a_terminal_is_one_for_input_and_output(site: Site) -> None:
 def test_a_large_log_is_cut_into_files_of_which_the_last_ones_stay(site: Site) -> None:
     script = "for i in $(seq 1000); do echo line-$i; done"
     site.run(site.plan(shell(script), log_max_bytes=4096, log_files=3))
-    names = {path.name for path in (site.job / "logs").iterdir()}
-    assert names == {"main.log", "main.log.1", "main.log.2", "main.log.3"}
-    kept = "".join(site.log(suffix=suffix) for suffix in (".3", ".2", ".1", ""))
+    numbers = sorted(int(path.name[len("main.log.") :]) for path in (site.job / "logs").iterdir())
+    assert len(numbers) == 4
+    assert numbers == list(range(numbers[-1] - 3, numbers[-1] + 1))
+    kept = "".join(site.log(suffix=f".{number}") for number in numbers)
     lines = [line.split("-")[1] for line in kept.splitlines()]
     assert lines == [str(number) for number in range(1001 - len(lines), 1001)]
-    assert all((site.job / "logs" / name).stat().st_size <= 4096 for name in names)
+    assert all(path.stat().st_size <= 4096 for path in (site.job / "logs").iterdir())
 
 
 def test_a_restart_makes_all_files_of_a_log_the_previous_ones(site: Site) -> None:
@@ -298,9 +299,9 @@ def test_a_restart_makes_all_files_of_a_log_the_previous_ones(site: Site) -> Non
     plan = site.plan(step(script), log_max_bytes=4096, log_files=9, restart_policy="OnFailure", volumes=SHARED)
     assert site.run(plan) == 0
     names = {path.name for path in (site.job / "logs").iterdir()}
-    numbered = sorted((name for name in names if ".previous." in name), key=lambda name: -int(name.split(".")[-1]))
+    numbered = sorted((name for name in names if ".previous." in name), key=lambda name: int(name.split(".")[-1]))
     assert len(numbered) > 1
-    text = "".join(site.log(suffix=name[len("main.log") :]) for name in [*numbered, "main.log.previous"])
+    text = "".join(site.log(suffix=name[len("main.log") :]) for name in ["main.log.previous", *numbered])
     assert text.splitlines() == [f"stdout F line-{number}" for number in range(1, 301)]
 
 

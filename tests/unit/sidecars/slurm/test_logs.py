@@ -42,6 +42,40 @@ def test_a_log_as_it_is(bench: Bench) -> None:
     assert b"".join(read(bench, Previous=True)) == b"before\n"
 
 
+def test_the_files_of_a_log_are_read_in_their_order(bench: Bench) -> None:
+    for number in (9, 10, 11):
+        write(bench, f"a{number}", f"b{number}", name=f"first.log.{number}")
+    write(bench, "old", name="first.log.previous")
+    write(bench, "older", name="first.log.previous.1")
+    write(bench, "other", name="first.log.1x")
+    assert b"".join(read(bench)) == b"a9\nb9\na10\nb10\na11\nb11\n"
+    assert b"".join(read(bench, Previous=True)) == b"old\nolder\n"
+    assert b"".join(read(bench, LimitBytes=7)) == b"a9\nb9\na"
+
+
+@pytest.mark.parametrize(("tail", "text"), [(1, b"d\n"), (2, b"c\nd\n"), (3, b"b\nc\nd\n"), (9, b"a\nb\nc\nd\n")])
+def test_the_last_lines_reach_back_over_files(bench: Bench, tail: int, text: bytes) -> None:
+    write(bench, "a", "b")
+    write(bench, "c", "d", name="first.log.1")
+    assert b"".join(read(bench, Tail=tail)) == text
+
+
+def test_a_follow_goes_on_in_the_next_file(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "_NEXT_FILE_SECONDS", 0.05)
+    monkeypatch.setattr(logs, "_POLL_SECONDS", 0.02)
+    bench.report(1)
+    bench.spool.tick()
+    write(bench, "one", name="first.log.3")
+    chunks = read(bench, Follow=True)
+    assert next(chunks) == b"one\n"
+    write(bench, "two", name="first.log.3")
+    write(bench, "three", name="first.log.4")
+    write(bench, "four", name="first.log.5")
+    bench.report(1, sequence=2, exit_code=0)
+    bench.spool.tick()
+    assert b"".join(chunks) == b"two\nthree\nfour\n"
+
+
 def test_a_container_that_has_not_started_says_so(bench: Bench) -> None:
     with pytest.raises(NotStarted, match='container "first" in pod "p" is waiting to start: ContainerCreating'):
         read(bench)
