@@ -10,7 +10,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-from interlink.core.job.script import batch_script
+from interlink.core.job.script import ScriptSettings, batch_script
 
 #: The name of the loop's jobs.
 NAME = "bench-bare"
@@ -25,7 +25,9 @@ def submit(count: int, folder: str, partition: str) -> float:
 
 def _submit(count: int, folder: str, partition: str) -> float:
     slurm = _pyslurm()
-    script = batch_script(python="/usr/bin/python3", runner=f"{folder}/runner.pyz", plan=f"{folder}/plan.json")
+    script = batch_script(
+        ScriptSettings(python="/usr/bin/python3", runner=f"{folder}/runner.pyz"), plan=f"{folder}/plan.json"
+    )
     began = time.monotonic()
     for number in range(count):
         slurm.JobSubmitDescription(

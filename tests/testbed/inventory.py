@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from .part import Step
 
 PYTHON = "/usr/bin/python3"
+#: What the end-to-end tests of jobs choose from.
+PHYSICS = "e2e-physics"
+FLAVORS = {
+    "brief": {"Partition": "short", "QOS": "urgent", "CPUDefault": 2, "MemoryDefault": "96M"},
+    "card": {"SlurmFlags": ["--gres=gpu:a100:1", "--nodelist=edge"], "NodeSelector": {"type": "virtual-kubelet-gpu"}},
+}
+JOB_NAMESPACES = {PHYSICS: {"Account": "interlink", "Flavor": "brief", "Forced": ["--qos=normal"]}}
 
 
 def content(bed: Bed) -> dict[str, Any]:
@@ -54,6 +61,9 @@ def _site_vars(bed: Bed) -> dict[str, Any]:
         "interlink_shared_folder": site.SHARED,
         "interlink_wheel_cache": site.WHEELS,
         "interlink_allow_host_runtime": True,
+        "interlink_flavors": FLAVORS,
+        "interlink_job_namespaces": JOB_NAMESPACES,
+        "interlink_pre_exec_namespaces": [PHYSICS],
         "interlink_uid": site.SERVICE_ID,
         "interlink_gid": site.SERVICE_ID,
     }

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from interlink.config import load_config
+from interlink.config.jobs import job_rules
 from tests.unit.ansible.rendering import NODE, ROOT, objects, render
 
 UNITS = ("edge/interlink-api.service.j2", "edge/interlink-slurm.service.j2")
@@ -53,6 +54,27 @@ def test_services_take_the_edges_configuration(tmp_path: Path) -> None:
     assert config.slurm_partition == "main"
     assert config.interlink_token_file == Path("/etc/interlink/vk-tokens")
     assert str(config.data_root_folder) == "/srv/interlink"
+
+
+def test_the_variables_about_jobs_become_the_sites_rules(tmp_path: Path) -> None:
+    file = tmp_path / "InterLinkConfig.yaml"
+    given = {
+        "interlink_flavors": {"gpu": {"Partition": "gpu", "SlurmFlags": ["--gres=gpu:1"]}},
+        "interlink_default_flavor": "gpu",
+        "interlink_job_namespaces": {"physics": {"Account": "phys", "User": "alice"}},
+        "interlink_flags_forced": ["--qos=k8s"],
+        "interlink_gres_types": {"NVIDIA-A100": "a100"},
+        "interlink_run_as_user_ranges": ["1000-1999"],
+        "interlink_pre_exec_namespaces": ["physics"],
+    }
+    file.write_text(render("edge/InterLinkConfig.yaml.j2", **given))
+    rules = job_rules(load_config(file))
+    assert rules.flavors["gpu"].flags == {"partition": "gpu", "gres": "gpu:1"}
+    assert (rules.default_flavor, rules.of_namespace("physics").user) == ("gpu", "alice")
+    assert (rules.policy.forced, rules.gres.types) == ({"qos": "k8s"}, {"NVIDIA-A100": "a100"})
+    assert rules.identity.run_as_user == ((1000, 1999),)
+    assert rules.pre_exec == {"physics"}
+    assert rules.gres.names["nvidia.com/gpu"] == "gpu", "an empty variable leaves the default"
 
 
 def test_virtual_kubelets_take_theirs(tmp_path: Path) -> None:
