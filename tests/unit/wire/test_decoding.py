@@ -18,7 +18,8 @@ sys.setswitchinterval(1e-6)
 together = threading.Barrier(16)
 def run():
     together.wait()
-    assert decode_json(b'{"pod":{"metadata":{"name":"a","namespace":"n","uid":"u"},"spec":{"containers":[]}}}', RetrievedPodData).pod.metadata.name == "a"
+    data = b'{"pod":{"metadata":{"name":"a","namespace":"n","uid":"u"},"spec":{"containers":[]}}}'
+    assert decode_json(data, RetrievedPodData).pod.metadata.name == "a"
 threads = [threading.Thread(target=run) for _ in range(16)]
 for thread in threads: thread.start()
 for thread in threads: thread.join()
