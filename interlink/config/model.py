@@ -302,6 +302,37 @@ class Config:
     run_as_user_ranges: list[str] = setting(
         "RunAsUserRanges", "users that a pod may choose by runAsUser, as 1000-1999; never 0", [], "", SLURM
     )
+    slurm_driver: str = setting(
+        "SlurmDriver",
+        "how Slurm is reached: pyslurm, cli (its commands here), ssh (its commands on a login node), or auto: pyslurm "
+        "where it can be loaded, else cli",
+        "auto",
+        "",
+        SLURM,
+    )
+    sacct_path: str = setting("SacctPath", "sacct, for cli and ssh", "sacct", "", SLURM)
+    ssh_host: str = setting("SshHost", "the login node, for ssh", "", "", SLURM)
+    ssh_user: str = setting("SshUser", "user there; empty: as the service's own", "", "", SLURM)
+    ssh_port: int = setting("SshPort", "port of its sshd", 22, "", SLURM)
+    ssh_key_file: Path | None = setting("SshKeyFile", "private key, mode 0600, without a passphrase", None, "", SLURM)
+    ssh_known_hosts_file: Path | None = setting(
+        "SshKnownHostsFile",
+        "the login node's host key, as ssh-keyscan prints it; no other is believed",
+        None,
+        "",
+        SLURM,
+    )
+    ssh_options: list[str] = setting("SshOptions", "more words for ssh: -o, ProxyJump=gate", [], "", SLURM)
+    ssh_files: bool = setting(
+        "SshFiles", "whether DataRootFolder is the login node's and goes over the same connection", True, "", SLURM
+    )
+    slurm_user_command: list[str] = setting(
+        "SlurmUserCommand",
+        "what runs a command as another user of the site (docs/identity.md); empty with ssh: that user logs in",
+        ["sudo", "-n", "-u", "{user}", "--"],
+        "",
+        SLURM,
+    )
     slurm_poll_seconds: float = setting("SlurmPollSeconds", "pause between two looks at all jobs", 1.0, "", SLURM)
     slurm_call_timeout: float = setting(
         "SlurmCallTimeout", "seconds that one call of the controller may take", 15.0, "", SLURM

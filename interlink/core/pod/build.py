@@ -49,7 +49,6 @@ def build_plan(request: RetrievedPodData, *, folder: str, spool: str, settings: 
     )
     if len({container.name for container in everyone}) < len(everyone):
         raise UnsupportedPod("two containers of the pod have the same name")
-    grace = pod.spec.terminationGracePeriodSeconds
     return Plan(
         namespace=pod.metadata.namespace,
         name=pod.metadata.name,
@@ -58,7 +57,7 @@ def build_plan(request: RetrievedPodData, *, folder: str, spool: str, settings: 
         spool=spool,
         runtime=runtime,
         restart_policy=_restart_policy(pod),
-        termination_grace_period_seconds=_GRACE_SECONDS if grace is None else max(grace, 0),
+        termination_grace_period_seconds=grace_seconds(pod),
         active_deadline_seconds=pod.spec.activeDeadlineSeconds,
         volumes=volumes,
         scratch=policy.scratch,
@@ -66,6 +65,12 @@ def build_plan(request: RetrievedPodData, *, folder: str, spool: str, settings: 
         init_containers=[plan_container(item, around) for item in pod.spec.initContainers or ()],
         containers=[plan_container(item, around) for item in pod.spec.containers],
     )
+
+
+def grace_seconds(pod: Pod) -> int:
+    """Return the pod's terminationGracePeriodSeconds, or what Kubernetes gives where it says none."""
+    grace = pod.spec.terminationGracePeriodSeconds
+    return _GRACE_SECONDS if grace is None else max(grace, 0)
 
 
 def _restart_policy(pod: Pod) -> Literal["Always", "OnFailure", "Never"]:

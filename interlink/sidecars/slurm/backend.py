@@ -18,7 +18,7 @@ from interlink.sidecars.backend import NotFound, Unavailable
 from interlink.sidecars.changes import ChangeJournal
 from interlink.sidecars.slurm.bundle import runner_bundle
 from interlink.sidecars.slurm.driver import Capacity, SlurmDriver, SlurmRefused, SlurmUnavailable
-from interlink.sidecars.slurm.drivers.pyslurm_process import PyslurmDriver
+from interlink.sidecars.slurm.drivers.choice import choose_driver, site_hosts
 from interlink.sidecars.slurm.folders import JobFolders, is_uid
 from interlink.sidecars.slurm.housekeeping import Housekeeping
 from interlink.sidecars.slurm.lifecycle import Lifecycle
@@ -61,10 +61,20 @@ class SlurmBackend:
     def __init__(self, config: Config, driver: SlurmDriver | None = None) -> None:
         """Raises StoreError and OSError; ``driver`` is for tests."""
         self._config = config
-        self._folders = JobFolders(config.data_root_folder)
+        self._hosts = site_hosts(config)
+        self._folders = JobFolders(
+            config.data_root_folder,
+            self._hosts.files(),
+            host_of=self._hosts.files,
+            owner=lambda uid: self._table.user_of(uid),  # noqa: PLW0108 - the table comes later
+        )
         self._folders.prepare()
         runner = self._folders.install_runner(runner_bundle())
-        self._driver: SlurmDriver = driver or PyslurmDriver(config.slurm_call_timeout)
+        self._driver: SlurmDriver = driver or choose_driver(
+            config,
+            self._hosts,
+            lambda: self._table.users(),  # noqa: PLW0108
+        )
         self._store = Store(config.state_folder)
         self._journal = ChangeJournal(lambda: self._table.all_statuses(_DELETED_FOR))
         self._table = PodTable(self._store, self._journal)
@@ -141,6 +151,7 @@ class SlurmBackend:
         self._driver.close()
         for worker in self._workers:
             worker.join()
+        self._hosts.close()
         self._store.close()
 
     def _total(self) -> Capacity:

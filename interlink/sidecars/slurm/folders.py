@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from interlink.core.plan import BATCH_LOG, LOGS_FOLDER, PLAN_FILE
+from interlink.core.plan import LOGS_FOLDER, PLAN_FILE
 from interlink.sidecars.slurm.transport.host import Host, LocalHost
 
 POD_FILE = "pod.json"
@@ -58,10 +58,8 @@ class JobFolders:
 
     def prepare(self) -> None:
         """Create what is missing. Raises OSError."""
-        self.host.make_folder(self.root, 0o711 if self._host_of else 0o700, parents=True)
+        self.host.make_folder(self.root, parents=True)
         self._prepare_layout()
-        if self._host_of:
-            self.host.make_shared_folder(self.root / USERS_FOLDER)
 
     def install_runner(self, bundle: bytes) -> Path:
         """Put the pod runner where jobs find it, under a name of its contents: running jobs keep the one they began."""
@@ -80,6 +78,7 @@ class JobFolders:
         with self._lock:
             other = self._others.get(user)
             if other is None:
+                self.host.make_shared_folder(self.root / USERS_FOLDER)
                 other = JobFolders(self.root / USERS_FOLDER / user, self._host_of(user))
                 other.host.own_folder(other.root)
                 other._prepare_layout()
@@ -89,7 +88,7 @@ class JobFolders:
 
     def users(self) -> list[str]:
         """Return the users who have a root here. Raises OSError."""
-        if self._host_of is None:
+        if self._host_of is None or not self.host.exists(self.root / USERS_FOLDER):
             return []
         entries = self.host.entries(self.root / USERS_FOLDER)
         return [entry.name for entry in entries if entry.is_folder and _USER.fullmatch(entry.name)]
@@ -113,10 +112,6 @@ class JobFolders:
     def plan(self, uid: str) -> Path:
         """Return the path of the runner's plan."""
         return self.job(uid) / PLAN_FILE
-
-    def batch_log(self, uid: str) -> Path:
-        """Return the path of the batch script's own output."""
-        return self.job(uid) / BATCH_LOG
 
     def log(self, uid: str, container: str, *, previous: bool = False, number: int = 0) -> Path:
         """Return the path of a container's log, the so many-th file of a run. Raises ValueError for no container."""

@@ -17,8 +17,8 @@ from interlink.core.job.identity import Accounts, job_account
 from interlink.core.job.placement import place
 from interlink.core.job.rules import JobRules
 from interlink.core.job.script import ScriptSettings, batch_script
-from interlink.core.plan import PlanEgress
-from interlink.core.pod.build import PlanSettings, build_plan
+from interlink.core.plan import BATCH_LOG, PLAN_FILE, PlanEgress
+from interlink.core.pod.build import PlanSettings, build_plan, grace_seconds
 from interlink.core.pod.runtime import plan_runtime
 from interlink.core.status import PodFacts
 from interlink.sidecars.backend import Deleted, Refused, Unavailable
@@ -73,6 +73,9 @@ class Submitter:
             plan, job = self._prepare(request)
         except UnsupportedPod as error:
             raise Refused(str(error), "UnsupportedPod") from error
+        except OSError as error:
+            raise Unavailable(f"the job folders of its user cannot be had: {error}") from error
+        facts = msgspec.structs.replace(facts, user=job.user)
         if self._site.outage:
             raise Unavailable(f"Slurm does not answer: {self._site.outage}")
         try:
@@ -98,18 +101,13 @@ class Submitter:
         return job_id
 
     def _prepare(self, request: RetrievedPodData) -> tuple[bytes, JobRequest]:
-        """Return the runner's plan and the job that carries it out; nothing is written. Raises UnsupportedPod."""
+        """Return the runner's plan and the job that carries it out; nothing of the pod is written.
+
+        Raises UnsupportedPod, and OSError where the folders of the job's user cannot be had.
+        """
         settings, rules = self._settings, self._settings.rules
         pod = with_site_mounts(request.pod, plan_runtime(request.pod, settings.plan.runtimes).kind)
-        folder = self._folders.job(pod.uid)
-        plan = build_plan(
-            msgspec.structs.replace(request, pod=pod),
-            folder=str(folder),
-            spool=str(self._folders.spool),
-            settings=replace(settings.plan, image_prefix=image_prefix(pod, settings.plan.image_prefix)),
-        )
-        placement = place(pod, rules, grace=plan.termination_grace_period_seconds)
-        plan = msgspec.structs.replace(finish_plan(plan, pod, placement, rules), egress=settings.egress)
+        placement = place(pod, rules, grace=grace_seconds(pod))
         account = job_account(
             pod,
             rules.identity,
@@ -117,12 +115,30 @@ class Submitter:
             of_namespace=rules.of_namespace(pod.metadata.namespace).user,
             of_flavor=placement.flavor.uid if placement.flavor else None,
         )
+        user = "" if account == settings.accounts.own() else account.name
+        home = self._folders.of(user)
+        folder = home.jobs / pod.uid
+        plan = build_plan(
+            msgspec.structs.replace(request, pod=pod),
+            folder=str(folder),
+            spool=str(home.spool),
+            settings=replace(
+                settings.plan,
+                image_prefix=image_prefix(pod, settings.plan.image_prefix),
+                runtimes=replace(settings.plan.runtimes, image_cache=str(home.images)),
+            ),
+        )
+        plan = msgspec.structs.replace(finish_plan(plan, pod, placement, rules), egress=settings.egress)
         return msgspec.json.encode(plan), JobRequest(
             name=(placement.name or f"{pod.metadata.namespace}-{pod.metadata.name}")[:_NAME_LENGTH],
             comment=pod.uid,
-            script=batch_script(settings.script, plan=str(self._folders.plan(pod.uid)), pre_exec=pre_exec(pod, rules)),
+            script=batch_script(
+                replace(settings.script, runner=str(home.runner)),
+                plan=str(folder / PLAN_FILE),
+                pre_exec=pre_exec(pod, rules),
+            ),
             working_directory=str(folder),
-            output=str(self._folders.batch_log(pod.uid)),
+            output=str(folder / BATCH_LOG),
             cpus=placement.cpus,
             memory_mib=placement.memory_mib,
             environment={"PATH": _PATH, **settings.environment},
@@ -138,7 +154,7 @@ class Submitter:
             tmp_mib=placement.tmp_mib,
             signal=placement.time.signal,
             requeue=placement.requeue,
-            user="" if account == settings.accounts.own() else account.name,
+            user=user,
             options=placement.options,
         )
 

@@ -22,7 +22,9 @@ class Submit(msgspec.Struct, tag="submit"):
 
 
 class ListJobs(msgspec.Struct, tag="jobs"):
-    """Every job of our user; answered by JobList."""
+    """Every job of our user and of these others; answered by JobList."""
+
+    users: list[str] = []
 
 
 class History(msgspec.Struct, tag="history"):

@@ -6,6 +6,7 @@ of the project that imports pyslurm. Invariant: exactly one answer per call, and
 
 import ctypes
 import os
+import pwd
 import signal
 import sys
 from collections.abc import Callable
@@ -68,6 +69,9 @@ def _answer(slurm: Any, call: messages.Call) -> messages.Answer:
 def _submit(slurm: Any, call: messages.Submit) -> messages.Answer:
     """Submit; what cannot even be written down as a job is refused before Slurm hears of it."""
     request = call.request
+    if not _may_submit_for(slurm, request.user):
+        words = f"the job cannot be user {request.user}'s: pyslurm submits for others as root or SlurmUser only"
+        return messages.Failure(f"{words}; SlurmDriver: cli and ssh become that user (docs/identity.md)", refused=True)
     try:
         job = slurm.JobSubmitDescription(**description(request))
         job._create_job_submit_desc()  # pyslurm's own checks; submit() builds the same once more
@@ -82,10 +86,15 @@ def _submit(slurm: Any, call: messages.Submit) -> messages.Answer:
         return submit_failure(error.errno, error.msg)
 
 
-def _jobs(slurm: Any, _: messages.ListJobs) -> messages.Answer:
-    user = os.getuid()
+def _may_submit_for(slurm: Any, user: str) -> bool:
+    """Whether Slurm would take a job of the user from us: its own rule is root, or SlurmUser."""
+    return not user or os.getuid() in (0, slurm.slurmctld.Config.load().slurm_user_id)
+
+
+def _jobs(slurm: Any, call: messages.ListJobs) -> messages.Answer:
+    users = {os.getuid(), *(pwd.getpwnam(user).pw_uid for user in call.users)}
     return messages.JobList(
-        [pyslurm_facts.of_job(job) for job in slurm.Jobs.load(frozen=True).values() if job.user_id == user]
+        [pyslurm_facts.of_job(job) for job in slurm.Jobs.load(frozen=True).values() if job.user_id in users]
     )
 
 

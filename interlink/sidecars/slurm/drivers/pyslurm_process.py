@@ -10,7 +10,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TypeVar
 
 import msgspec
@@ -31,7 +31,14 @@ AnswerType = TypeVar("AnswerType", messages.JobId, messages.JobList, messages.Do
 class PyslurmDriver:
     """``SlurmDriver`` by way of a child process that speaks to libslurm."""
 
-    def __init__(self, call_timeout: float = 15.0, command: tuple[str, ...] = _CHILD) -> None:
+    def __init__(
+        self,
+        call_timeout: float = 15.0,
+        command: tuple[str, ...] = _CHILD,
+        users: Callable[[], Collection[str]] = tuple,
+    ) -> None:
+        """``users`` are the other users of the site who own jobs of ours."""
+        self._users = users
         self._timeout = call_timeout
         self._command = command
         self._lock = threading.Lock()
@@ -40,13 +47,18 @@ class PyslurmDriver:
         self._closed = False
         self._failing = False
 
+    def start(self) -> None:
+        """Start the child, which loads pyslurm; no controller is asked. Raises SlurmUnavailable."""
+        with self._lock:
+            self._running()
+
     def submit(self, request: JobRequest) -> int:
         """See SlurmDriver."""
         return self._ask(messages.Submit(request), messages.JobId).job_id
 
     def jobs(self) -> dict[int, JobFacts]:
         """See SlurmDriver."""
-        return {job.job_id: job for job in self._ask(messages.ListJobs(), messages.JobList).jobs}
+        return {job.job_id: job for job in self._ask(messages.ListJobs(sorted(self._users())), messages.JobList).jobs}
 
     def history(self, job_ids: Iterable[int]) -> dict[int, JobFacts]:
         """See SlurmDriver."""

@@ -63,8 +63,10 @@ class Agent:
         return None, b""
 
     def do_make_shared_folder(self, body: bytes, path: str) -> Answer:
-        """Create a folder in which everyone may make their own and remove no other's."""
+        """Create a folder in which everyone may make their own and remove no other's, and let them get there."""
         self.do_make_folder(b"", path, 0o700, False)
+        parent = os.path.dirname(path)
+        os.chmod(parent, stat.S_IMODE(os.stat(parent).st_mode) | 0o011)  # noqa: S103
         os.chmod(path, 0o1733)  # noqa: S103 - as /tmp, and nobody but us can list it
         return None, b""
 
@@ -107,6 +109,10 @@ class Agent:
     def do_exists(self, body: bytes, path: str) -> Answer:
         """Whether there is something of that name."""
         return os.path.lexists(path), b""
+
+    def do_mode(self, body: bytes, path: str) -> Answer:
+        """Return the permissions of a file or folder."""
+        return stat.S_IMODE(os.stat(path).st_mode), b""
 
     def do_list(self, body: bytes, path: str) -> Answer:
         """Return [name, whether it is a folder, time of change] of all in a folder."""

@@ -74,7 +74,7 @@ class Host:
         self.call("make_folder", {"path": str(path), "mode": mode, "parents": parents})
 
     def make_shared_folder(self, path: Path) -> None:
-        """Create a folder in which everyone may make their own (mode 1733, as no one else lists it)."""
+        """Create a folder in which everyone may make their own (mode 1733: no other lists it); its parent lets pass."""
         self.call("make_shared_folder", {"path": str(path)})
 
     def own_folder(self, path: Path) -> None:
@@ -85,6 +85,11 @@ class Host:
         """Whether there is something of that name."""
         value, _ = self.call("exists", {"path": str(path)})
         return bool(value)
+
+    def mode(self, path: Path) -> int:
+        """Return the permissions of a file or folder."""
+        value, _ = self.call("mode", {"path": str(path)})
+        return int(value)
 
     def read(self, path: Path, limit: int = _MAX_READ) -> bytes | None:
         """Return a regular file's bytes; None where it is none or larger than the limit."""

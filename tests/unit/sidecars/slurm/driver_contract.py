@@ -139,6 +139,7 @@ class DriverContract:
         try:
             time.sleep(0.5)
             assert driver.jobs()[job_id].phase is JobPhase.PENDING
+            assert driver.jobs()[job_id].reason
             assert driver.signal(job_id, "TERM") is False
             driver.cancel(job_id)
             assert wait_for_job(driver, job_id, lambda job: job.phase is JobPhase.ENDED).state == "CANCELLED"

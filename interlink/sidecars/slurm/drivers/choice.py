@@ -1,0 +1,75 @@
+"""SlurmDriver of the configuration → the driver and the ways to the site.
+
+Called by ``backend`` and ``interlink doctor``. Invariant: what was asked for by name is not replaced by something
+else in silence; ``auto`` says what it chose.
+"""
+
+import logging
+from collections.abc import Callable, Collection
+
+from interlink.config import Config, ConfigError
+from interlink.sidecars.slurm.driver import SlurmDriver, SlurmRefused, SlurmUnavailable
+from interlink.sidecars.slurm.drivers.cli.driver import CliDriver, Programs
+from interlink.sidecars.slurm.drivers.pyslurm_process import PyslurmDriver
+from interlink.sidecars.slurm.transport.hosts import SiteHosts, Ways
+from interlink.sidecars.slurm.transport.ssh import SshTarget
+
+log = logging.getLogger(__name__)
+CHOICES = ("auto", "pyslurm", "cli", "ssh")
+
+
+def site_hosts(config: Config) -> SiteHosts:
+    """Return the ways to the site's files and commands. Raises ConfigError."""
+    if config.slurm_driver not in CHOICES:
+        raise ConfigError(f"SlurmDriver: {config.slurm_driver!r} is none of {', '.join(CHOICES)}")
+    over_ssh = config.slurm_driver == "ssh"
+    if over_ssh and not config.ssh_host:
+        raise ConfigError("SlurmDriver: ssh needs SshHost, the login node's name")
+    target = SshTarget(
+        host=config.ssh_host,
+        user=config.ssh_user,
+        port=config.ssh_port,
+        key_file=config.ssh_key_file,
+        known_hosts=config.ssh_known_hosts_file,
+        options=tuple(config.ssh_options),
+    )
+    return SiteHosts(
+        Ways(
+            login_node=target if config.ssh_host else None,
+            ssh_commands=over_ssh,
+            ssh_files=over_ssh and config.ssh_files,
+            user_command=tuple(config.slurm_user_command),
+            python=config.python_path,
+        )
+    )
+
+
+def choose_driver(config: Config, hosts: SiteHosts, users: Callable[[], Collection[str]] = tuple) -> SlurmDriver:
+    """Return the driver that the configuration names; ``auto``: pyslurm where it answers, else Slurm's commands."""
+    if config.slurm_driver in ("auto", "pyslurm"):
+        pyslurm = PyslurmDriver(config.slurm_call_timeout, users=users)
+        if config.slurm_driver == "pyslurm":
+            return pyslurm
+        why = _why_not(pyslurm)
+        if not why:
+            log.info("SlurmDriver auto: pyslurm answers")
+            return pyslurm
+        log.info("SlurmDriver auto: Slurm's commands, because pyslurm does not serve here: %s", why)
+    programs = Programs(
+        sbatch=config.sbatch_path,
+        squeue=config.squeue_path,
+        sacct=config.sacct_path,
+        scancel=config.scancel_path,
+        sinfo=config.sinfo_path,
+    )
+    return CliDriver(hosts.commands, programs=programs, call_timeout=config.slurm_call_timeout, users=users)
+
+
+def _why_not(driver: PyslurmDriver) -> str:
+    """Return why pyslurm cannot be used, "" where it answers; a controller that is away says nothing against it."""
+    try:
+        driver.start()
+    except (SlurmUnavailable, SlurmRefused) as error:
+        driver.close()
+        return str(error)
+    return ""
