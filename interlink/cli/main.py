@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from interlink.cli import config as config_commands
-from interlink.cli import services
+from interlink.cli import doctor, services
 from interlink.config import ConfigError
 from interlink.http.address import AddressError
 from interlink.http.server import AddressInUseError
@@ -34,6 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     common.add_argument("--config", type=Path, metavar="FILE", help="configuration file (InterLinkConfig.yaml)")
     services.add_commands(commands, common)
     config_commands.add_commands(commands, common)
+    doctor.add_commands(commands, common)
     return parser
 
 
