@@ -149,15 +149,21 @@ def test_a_site_without_accounting_knows_nothing_and_an_odd_field_is_told() -> N
         Sacct("sacct", (1,)).parse(recorded("sacct_bad_field"))
 
 
-def test_totals_are_of_one_partition() -> None:
-    assert Sinfo("sinfo", "").parse(recorded("sinfo")).nodes >= 1
-    lines = "main*|c1|32|64000\nmain*|c2|8+|1000+\nshort|c1|32|64000\n"
-    assert Sinfo("sinfo", "").parse(Finished(0, lines, "")) == Capacity(cpus=40, memory_mib=65_000, nodes=2)
+def test_totals_count_each_node_once() -> None:
+    seen = Sinfo("sinfo", "").parse(recorded("sinfo"))
+    assert (seen.nodes, seen.gres) == (2, {"gpu:a100": 2, "gpu": 2})
+    lines = (
+        "main*|c1|32|64000|gpu:a100:2(S:0-1),nvme:no_consume:1K\nmain*|c2|8+|1000+|gpu:a100:1\n"
+        "short|c1|32|64000|(null)\n"
+    )
+    main = Capacity(cpus=40, memory_mib=65_000, nodes=2, gres={"gpu:a100": 3, "nvme": 1024})
+    assert Sinfo("sinfo", "").parse(Finished(0, lines, "")) == main
     assert Sinfo("sinfo", "short").parse(Finished(0, lines, "")).nodes == 1
+    assert Sinfo("sinfo", "main,short").parse(Finished(0, lines, "")).nodes == 2
     with pytest.raises(SlurmRefused, match="no partition none; there are: main, short"):
-        Sinfo("sinfo", "none").parse(Finished(0, lines, ""))
+        Sinfo("sinfo", "main,none").parse(Finished(0, lines, ""))
     with pytest.raises(SlurmRefused, match="no default partition"):
-        Sinfo("sinfo", "").parse(Finished(0, "short|c1|1|1\n", ""))
+        Sinfo("sinfo", "").parse(Finished(0, "short|c1|1|1|\n", ""))
 
 
 @pytest.mark.parametrize(
