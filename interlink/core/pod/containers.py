@@ -8,6 +8,7 @@ from interlink.core.plan import PlanContainer
 from interlink.core.pod.images import image_name, pull_policy
 from interlink.core.pod.mounts import plan_mount
 from interlink.core.pod.paths import check_absolute, check_label, check_text, check_variable
+from interlink.core.pod.probes import plan_hook, plan_probe
 from interlink.core.quantity import parse_quantity
 from interlink.wire.pod import Container
 
@@ -53,6 +54,11 @@ def plan_container(container: Container, around: Surroundings) -> PlanContainer:
         mounts=mounts,
         restart_policy="Always" if container.restartPolicy == "Always" else "",
         memory_limit=_memory_limit(where, container),
+        startup_probe=plan_probe(container, "startup"),
+        liveness_probe=plan_probe(container, "liveness"),
+        readiness_probe=plan_probe(container, "readiness"),
+        post_start=plan_hook(container, "postStart"),
+        pre_stop=plan_hook(container, "preStop"),
         termination_message_path=_message_path(where, container),
         termination_message_policy=_message_policy(where, container),
         stdin=container.stdin,

@@ -9,7 +9,8 @@ from interlink.core.errors import UnsupportedPod
 from interlink.wire.pod import Container, Pod, SecurityContext
 
 _POD_FIELDS = ("hostAliases", "hostPID", "hostIPC")
-_CONTAINER_FIELDS = ("livenessProbe", "readinessProbe", "startupProbe", "lifecycle")
+#: What only makes sense of a container that runs on; the API server refuses them for other init containers too.
+_NOT_FOR_INIT = ("livenessProbe", "readinessProbe", "startupProbe", "lifecycle")
 
 
 def refuse_unsupported(pod: Pod) -> None:
@@ -20,11 +21,7 @@ def refuse_unsupported(pod: Pod) -> None:
         if getattr(pod.spec, field):
             raise UnsupportedPod(f"the pod's {field} is not possible on a batch site")
     for container in pod.spec.initContainers or ():
-        if container.restartPolicy not in (None, "", "Always"):
-            raise UnsupportedPod(
-                f'init container "{container.name}": restartPolicy {container.restartPolicy[:60]!r} is not supported; '
-                "it can be Always, which makes it a sidecar, or left out"
-            )
+        _refuse_in_init_container(container)
     for container in pod.spec.containers:
         if container.restartPolicy:
             raise UnsupportedPod(
@@ -34,11 +31,20 @@ def refuse_unsupported(pod: Pod) -> None:
         _refuse_in_container(container, pod.spec.securityContext)
 
 
+def _refuse_in_init_container(container: Container) -> None:
+    """Raise UnsupportedPod for what an init container of its kind cannot have."""
+    if container.restartPolicy not in (None, "", "Always"):
+        raise UnsupportedPod(
+            f'init container "{container.name}": restartPolicy {container.restartPolicy[:60]!r} is not supported; '
+            "it can be Always, which makes it a sidecar, or left out"
+        )
+    for field in _NOT_FOR_INIT:
+        if getattr(container, field) and not container.restartPolicy:
+            raise UnsupportedPod(f'init container "{container.name}" ends before the others start: no {field}')
+
+
 def _refuse_in_container(container: Container, pod_context: SecurityContext | None) -> None:
     """Raise UnsupportedPod for the first field of the container that would be ignored."""
-    for field in _CONTAINER_FIELDS:
-        if getattr(container, field):
-            raise UnsupportedPod(f'container "{container.name}": {field} is not supported yet')
     own, of_pod = container.securityContext or SecurityContext(), pod_context or SecurityContext()
     if own.privileged:
         raise UnsupportedPod(f'container "{container.name}": privileged is not possible on a batch site')

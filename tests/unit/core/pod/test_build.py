@@ -70,10 +70,10 @@ def test_the_host_runtime_needs_the_administrators_leave_and_a_command() -> None
 @pytest.mark.parametrize(
     ("container", "words"),
     [
-        ({"livenessProbe": {"exec": {}}}, 'container "main": livenessProbe is not supported yet'),
+        ({"livenessProbe": {"exec": {}}}, 'container "main": livenessProbe: exec needs a command'),
         ({"readinessProbe": {"exec": {}}}, "readinessProbe"),
         ({"startupProbe": {"exec": {}}}, "startupProbe"),
-        ({"lifecycle": {"preStop": {}}}, "lifecycle"),
+        ({"lifecycle": {"preStop": {"exec": {}}}}, "preStop: exec needs a command"),
         ({"restartPolicy": "Always"}, "a restartPolicy of its own is not supported"),
         ({"terminationMessagePath": "x"}, "terminationMessagePath .* absolute path"),
         ({"terminationMessagePolicy": "Never"}, "terminationMessagePolicy 'Never'"),

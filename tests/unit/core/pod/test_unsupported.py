@@ -22,10 +22,11 @@ def test_what_every_container_runs_with_is_accepted(container: dict[str, Any]) -
 
 
 @pytest.mark.parametrize("field", ["livenessProbe", "readinessProbe", "startupProbe", "lifecycle"])
-def test_a_field_that_would_be_ignored_is_refused_with_its_container(field: str) -> None:
+def test_an_init_container_has_probes_and_hooks_only_where_it_runs_on(field: str) -> None:
     value = {"exec": {"command": ["true"]}}
-    with pytest.raises(UnsupportedPod, match=f'container "second": {field} is not supported yet'):
-        refuse_unsupported(make_pod({}, {"name": "second", field: value}))
+    refuse_unsupported(make_pod(initContainers=[{"name": "first", "restartPolicy": "Always", field: value}]))
+    with pytest.raises(UnsupportedPod, match=f'init container "first" .* no {field}'):
+        refuse_unsupported(make_pod(initContainers=[{"name": "first", field: value}]))
 
 
 def test_a_restart_policy_of_its_own_is_a_sidecars() -> None:
