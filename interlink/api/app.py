@@ -1,7 +1,7 @@
 """The InterLink API's routes: what a virtual kubelet asks, passed on to the sidecar with its status and words.
 
-Served by ``interlink api``. Messages are checked on the way in and otherwise passed on as they are; only /create is
-translated (``translate.py``).
+Served by ``interlink api``. Messages are checked on the way in and otherwise passed on as they are; only /create and
+/update are translated (``translate.py``).
 """
 
 from typing import Any
@@ -36,10 +36,17 @@ class InterLinkApi:
 
     def create(self, request: falcon.Request, response: falcon.Response) -> None:
         """Pass a pod on, its volumes' contents sorted by container."""
+        self._translated("/create", request, response)
+
+    def update(self, request: falcon.Request, response: falcon.Response) -> None:
+        """Pass newer contents of a running pod's volumes on, to a plugin that says it takes them."""
+        self._translated("/update", request, response)
+
+    def _translated(self, path: str, request: falcon.Request, response: falcon.Response) -> None:
         message = read_json(request, PodCreateRequest)
         pod = decode(message.pod, Pod)
         body = msgspec.json.encode(plugin_request(message, pod))
-        self._pass_on(response, self._ask(request, "POST", "/create", body))
+        self._pass_on(response, self._ask(request, "POST", path, body))
 
     def delete(self, request: falcon.Request, response: falcon.Response) -> None:
         """Pass a deletion on."""
@@ -140,6 +147,7 @@ def build_app(sidecar: HttpClient, threads: int, tokens: TokenFile | None = None
     app = new_app([BearerAuth(tokens)] if tokens else [])
     api = InterLinkApi(sidecar, Followers(threads * 3 // 4))
     app.add_route("/create", Route(api.create))
+    app.add_route("/update", Route(api.update))
     app.add_route("/delete", Route(api.delete))
     app.add_route("/status", Route(api.status))
     app.add_route("/changes", Route(api.changes))

@@ -36,6 +36,13 @@ class SidecarApp:
         check_pod(message.pod)
         write_json(response, self.backend.create(message))
 
+    def update(self, request: falcon.Request, response: falcon.Response) -> None:
+        """Bring newer contents of its volumes to a running pod."""
+        message = read_json(request, RetrievedPodData)
+        check_pod(message.pod)
+        self.backend.update(message)
+        response.text = "update noted"
+
     def delete(self, request: falcon.Request, response: falcon.Response) -> None:
         """End a pod."""
         pod = read_json(request, Pod)
@@ -152,6 +159,7 @@ def build_app(backend: Backend) -> App:
     app = new_app()
     sidecar = SidecarApp(backend)
     app.add_route("/create", Route(sidecar.create))
+    app.add_route("/update", Route(sidecar.update))
     app.add_route("/delete", Route(sidecar.delete))
     app.add_route("/status", Route(sidecar.status))
     app.add_route("/changes", Route(sidecar.changes))

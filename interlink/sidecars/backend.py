@@ -51,6 +51,12 @@ class Backend(Protocol):
         Raises Refused, Unavailable or Deleted.
         """
 
+    def update(self, request: RetrievedPodData) -> None:
+        """Bring newer contents of its volumes to a pod that has not ended; all else of the pod stays as created.
+
+        Raises NotFound, Refused or Unavailable.
+        """
+
     def delete(self, pod: Pod) -> None:
         """Ask for the pod's end, within ``deletionGracePeriodSeconds``; returns before it has ended.
 

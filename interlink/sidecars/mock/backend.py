@@ -15,6 +15,7 @@ from interlink.sidecars.changes import ChangeJournal
 from interlink.wire.messages import (
     CLUSTER_ANNOTATION,
     EXTENSION_CHANGES,
+    EXTENSION_UPDATE,
     Changes,
     CreateReply,
     LogRequest,
@@ -55,6 +56,12 @@ class MockBackend:
                 self._set_timer(pod)
         return CreateReply(PodUID=pod.uid, PodJID=f"mock-{pod.uid}")
 
+    def update(self, request: RetrievedPodData) -> None:
+        """Take the newer contents, which nobody reads."""
+        with self._lock:
+            if request.pod.uid not in self._started:
+                raise NotFound(f"pod {request.pod} does not run here")
+
     def delete(self, pod: Pod) -> None:
         """End the pod at once."""
         with self._lock:
@@ -81,7 +88,10 @@ class MockBackend:
 
     def ping(self) -> PingReply:
         """Offer a site of some size."""
-        return PingReply(resources=Resources(cpu="1000", memory="4Ti", pods="20000"), extensions=[EXTENSION_CHANGES])
+        return PingReply(
+            resources=Resources(cpu="1000", memory="4Ti", pods="20000"),
+            extensions=[EXTENSION_CHANGES, EXTENSION_UPDATE],
+        )
 
     def close(self) -> None:
         """Stop the timers and let the waiters go."""

@@ -30,9 +30,11 @@ from interlink.sidecars.slurm.site import Site
 from interlink.sidecars.slurm.spool import Spool
 from interlink.sidecars.slurm.store import Store
 from interlink.sidecars.slurm.submit import JobSettings, Submitter
+from interlink.sidecars.slurm.update import Updater
 from interlink.sidecars.slurm.worker import Worker
 from interlink.wire.messages import (
     EXTENSION_CHANGES,
+    EXTENSION_UPDATE,
     Accelerator,
     Changes,
     CreateReply,
@@ -85,6 +87,7 @@ class SlurmBackend:
         settings = job_settings(config, str(runner), self._folders)
         self._rules = settings.rules
         self._submitter = Submitter(settings, self._folders, self._table, self._driver, self._site)
+        self._updater = Updater(self._folders, self._table)
         self._logs = Logs(self._table, self._folders)
         self._last_poll = -float("inf")
         self._capacity: tuple[float, Capacity] | None = None
@@ -105,6 +108,10 @@ class SlurmBackend:
     def create(self, request: RetrievedPodData) -> CreateReply:
         """See Backend."""
         return self._submitter.create(request)
+
+    def update(self, request: RetrievedPodData) -> None:
+        """See Backend."""
+        self._updater.update(request)
 
     def delete(self, pod: Pod) -> None:
         """See Backend."""
@@ -140,7 +147,7 @@ class SlurmBackend:
                     for name, pieces in self._rules.gres.offered(capacity.gres).items()
                 ],
             ),
-            extensions=[EXTENSION_CHANGES],
+            extensions=[EXTENSION_CHANGES, EXTENSION_UPDATE],
         )
 
     def close(self) -> None:

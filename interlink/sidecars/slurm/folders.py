@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from interlink.core.plan import LOGS_FOLDER, PLAN_FILE
+from interlink.core.plan import CONTENTS_FILE, LOGS_FOLDER, PLAN_FILE
 from interlink.sidecars.slurm.transport.host import Host, LocalHost
 
 POD_FILE = "pod.json"
@@ -140,6 +140,10 @@ class JobFolders:
         host.make_folder(folder)
         host.write(folder / POD_FILE, pod, sync=False)  # only read where the database is lost
         host.write(folder / PLAN_FILE, plan)
+
+    def write_contents(self, uid: str, contents: bytes) -> None:
+        """Leave newer contents of the pod's volumes for its runner. Raises OSError."""
+        self._at(uid).host.write(self.job(uid) / CONTENTS_FILE, contents, sync=False)
 
     def read(self, uid: str, name: str) -> bytes | None:
         """Return one of the job's small files, None where it is not there or is none. Raises OSError."""

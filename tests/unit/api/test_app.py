@@ -46,6 +46,12 @@ def test_a_pods_life_passes_through(client: falcon.testing.TestClient) -> None:
     assert news["statuses"][0]["ended"] is True
 
 
+def test_an_update_passes_through(client: falcon.testing.TestClient) -> None:
+    assert send(client, "/update", {"pod": make_pod()}).status_code == 404
+    send(client, "/create", {"pod": make_pod()})
+    assert send(client, "/update", {"pod": make_pod(), "configmaps": None}).text == "update noted"
+
+
 def test_an_empty_status_request_is_answered_from_what_passed_through(client: falcon.testing.TestClient) -> None:
     assert client.simulate_get("/status", body=b"[]").json is None
     send(client, "/create", {"pod": make_pod()})
@@ -55,7 +61,7 @@ def test_an_empty_status_request_is_answered_from_what_passed_through(client: fa
 
 def test_the_plugins_word_about_itself_comes_through_the_ping(client: falcon.testing.TestClient) -> None:
     for method in ("GET", "POST"):
-        assert client.simulate_request(method, "/pinglink").json["extensions"] == ["changes"]
+        assert client.simulate_request(method, "/pinglink").json["extensions"] == ["changes", "update"]
 
 
 def test_the_plugins_refusals_keep_their_status_and_words(client: falcon.testing.TestClient) -> None:

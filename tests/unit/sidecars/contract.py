@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 
 from interlink.sidecars.backend import Backend, CursorExpired, Deleted, NotFound
-from interlink.wire.messages import CLUSTER_ANNOTATION, EXTENSION_CHANGES, LogRequest, PodStatus, RetrievedPodData
+from interlink.wire.messages import (
+    CLUSTER_ANNOTATION,
+    EXTENSION_CHANGES,
+    EXTENSION_UPDATE,
+    LogRequest,
+    PodStatus,
+    RetrievedPodData,
+)
 from interlink.wire.pod import Container, ObjectMeta, Pod, PodSpec
 
 UID = "11111111-2222-3333-4444-555555555555"
@@ -74,6 +81,16 @@ class BackendContract:
         backend.create(RetrievedPodData(pod=make_pod()))
         assert [status.UID for status in backend.statuses([make_pod(OTHER), make_pod()])] == [UID]
 
+    def test_an_update_is_for_a_pod_that_has_not_ended(self, backend: Backend) -> None:
+        with pytest.raises(NotFound):
+            backend.update(RetrievedPodData(pod=make_pod()))
+        backend.create(RetrievedPodData(pod=make_pod()))
+        backend.update(RetrievedPodData(pod=make_pod()))
+        backend.delete(make_pod())
+        wait_for_status(backend, UID, lambda status: status.ended)
+        with pytest.raises(NotFound):
+            backend.update(RetrievedPodData(pod=make_pod()))
+
     def test_a_deleted_pod_ends(self, backend: Backend) -> None:
         backend.create(RetrievedPodData(pod=make_pod()))
         backend.delete(make_pod())
@@ -111,7 +128,7 @@ class BackendContract:
         reply = backend.ping()
         assert reply.status == "ok"
         assert reply.extensions is not None
-        assert EXTENSION_CHANGES in reply.extensions
+        assert {EXTENSION_CHANGES, EXTENSION_UPDATE} <= set(reply.extensions)
         assert reply.resources is not None
         assert reply.resources.cpu
         assert reply.resources.memory

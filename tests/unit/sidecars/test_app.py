@@ -60,9 +60,15 @@ def test_a_pod_is_created_followed_and_deleted(client: falcon.testing.TestClient
     assert [item["ended"] for item in news["statuses"]] == [True]
 
 
+def test_new_contents_are_taken_for_a_pod_that_runs(client: falcon.testing.TestClient) -> None:
+    assert post(client, "/update", RetrievedPodData(pod=make_pod())).status_code == 404
+    post(client, "/create", RetrievedPodData(pod=make_pod()))
+    assert post(client, "/update", RetrievedPodData(pod=make_pod())).status_code == 200
+
+
 def test_an_empty_status_request_is_a_ping(client: falcon.testing.TestClient) -> None:
     for body in (b"[]", b"null"):
-        assert client.simulate_get("/status", body=body).json["extensions"] == ["changes"]
+        assert client.simulate_get("/status", body=body).json["extensions"] == ["changes", "update"]
 
 
 @pytest.mark.parametrize(
@@ -144,7 +150,7 @@ def test_log_requests_that_the_protocol_forbids_are_malformed(
     assert post(client, "/getLogs", LOG_REQUEST | change, "GET").status_code == 400
 
 
-@pytest.mark.parametrize("path", ["/create", "/delete", "/status", "/getLogs"])
+@pytest.mark.parametrize("path", ["/create", "/update", "/delete", "/status", "/getLogs"])
 @pytest.mark.parametrize("body", [b"", b"{", b"3", b'"x"', b"\xff", b"[" * 100_000, b'{"pod":{"metadata":null}}'])
 def test_whatever_is_no_message_is_answered_400(client: falcon.testing.TestClient, path: str, body: bytes) -> None:
     answer = client.simulate_post(path, body=body)

@@ -1,6 +1,6 @@
-"""A pod's volumes → the plan's volumes: ``plan_volumes``, and what the site's policy opens (``VolumePolicy``)."""
+"""A pod's volumes → the plan's volumes, by what the site opens (``VolumePolicy``); ``plan_contents`` while it runs."""
 
-from interlink.core.pod.volumes.plan import plan_volumes
+from interlink.core.pod.volumes.plan import plan_contents, plan_volumes
 from interlink.core.pod.volumes.policy import ClaimRule, HostPathRule, VolumePolicy
 
-__all__ = ["ClaimRule", "HostPathRule", "VolumePolicy", "plan_volumes"]
+__all__ = ["ClaimRule", "HostPathRule", "VolumePolicy", "plan_contents", "plan_volumes"]

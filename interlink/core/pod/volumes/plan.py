@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from interlink.core.errors import UnsupportedPod
-from interlink.core.plan import PlanVolume
+from interlink.core.plan import PlanContents, PlanVolume
 from interlink.core.pod.paths import check_label
 from interlink.core.pod.volumes.contents import Gathered
 from interlink.core.pod.volumes.files import keys_volume, projected_volume
@@ -16,6 +16,9 @@ from interlink.core.pod.volumes.policy import VolumePolicy, claim, host_path
 from interlink.core.pod.volumes.sources import Claim, EmptyDir, HostPath, Keys, Projected, source_of
 from interlink.core.quantity import QuantityError, parse_quantity
 from interlink.wire.messages import RetrievedContainer
+from interlink.wire.pod import Pod
+
+_OF_FILES = ("configMap", "secret", "projected", "downwardAPI")
 
 
 def plan_volumes(
@@ -54,6 +57,13 @@ def plan_volumes(
             case Keys():
                 planned.append(_keys(name, kind, source, gathered))
     return planned
+
+
+def plan_contents(pod: Pod, containers: Iterable[RetrievedContainer] | None) -> PlanContents:
+    """Return the newest contents of a running pod's volumes, as far as they came. Raises UnsupportedPod."""
+    mounted = {mount.name for container in pod.all_containers for mount in container.volumeMounts or ()}
+    volumes = [volume for volume in pod.spec.volumes or () if any(volume.get(kind) is not None for kind in _OF_FILES)]
+    return PlanContents(volumes=plan_volumes(volumes, containers, mounted))
 
 
 def _keys(name: str, kind: str, source: Keys, gathered: Gathered) -> PlanVolume:
