@@ -41,13 +41,19 @@ class PluginCreateRequest(msgspec.Struct, kw_only=True):
     pod: msgspec.Raw
     container: list[RetrievedContainer]
     job_config: dict[str, Any] = msgspec.field(default_factory=lambda: JOB_CONFIG, name="jobConfig")
+    #: Not sent to plugins where there are none: theirs do not know the field.
+    image_pull_secrets: list[dict[str, Any]] | msgspec.UnsetType = msgspec.field(
+        default=msgspec.UNSET, name="imagePullSecrets"
+    )
 
 
 def plugin_request(request: PodCreateRequest, pod: Pod) -> PluginCreateRequest:
     """Return the plugin's request: each container with the contents of the volumes that it mounts."""
     containers = [*(pod.spec.initContainers or []), *pod.spec.containers]
     return PluginCreateRequest(
-        pod=request.pod, container=[_retrieved(container, pod, request) for container in containers]
+        pod=request.pod,
+        container=[_retrieved(container, pod, request) for container in containers],
+        image_pull_secrets=request.imagePullSecrets or msgspec.UNSET,
     )
 
 

@@ -4,6 +4,7 @@ Called by ``interlink slurm`` and ``interlink config check``. Every fault is a C
 """
 
 import ipaddress
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,6 +63,7 @@ def job_rules(config: Config) -> JobRules:
         namespaces=namespaces,
         default_cpu=config.default_cpu,
         default_memory=config.default_memory,
+        runner_memory_mib=_mebibytes("key RunnerMemory", config.runner_memory),
         gres=gres,
         disk_as_tmp=config.ephemeral_storage_as_tmp,
         mpi=MpiSettings(cast(Literal["srun", "mpiexec"], config.mpi_launcher), config.mpi_path),
@@ -85,12 +87,21 @@ def runtimes(config: Config, *, image_cache: str) -> Runtimes:
         "charliecloud": (config.charliecloud_path, []),
     }
     programs = {"charliecloud": "ch-run"}
+    for registry in config.insecure_registries:
+        if "/" in registry or not registry:
+            raise ConfigError(f"key InsecureRegistries: {registry!r} must be a host, maybe with a port: HOST:PORT")
     known = {
         kind: RuntimeSettings(executable=path or programs.get(kind, kind), options=tuple(options))
         for kind, (path, options) in paths.items()
         if path or kind == default
     }
-    return Runtimes(default=default, known=known, allow_host=config.allow_host_runtime, image_cache=image_cache)
+    return Runtimes(
+        default=default,
+        known=known,
+        allow_host=config.allow_host_runtime,
+        image_cache=image_cache,
+        insecure_registries=tuple(config.insecure_registries),
+    )
 
 
 def job_egress(config: Config) -> PlanEgress | None:
@@ -160,6 +171,15 @@ def _identity(config: Config) -> IdentityPolicy:
             raise ConfigError(f"key RunAsUserRanges: {text!r} is no range of users: write LOW-HIGH, LOW above 0")
         ranges.append((low, high))
     return IdentityPolicy(user, tuple(ranges))
+
+
+def _mebibytes(where: str, quantity: str) -> int:
+    """Return a Kubernetes quantity in whole MiB."""
+    with _named(where):
+        amount = parse_quantity(quantity)
+    if amount < 0:
+        raise ConfigError(f"{where}: must not be less than 0, and is {quantity}")
+    return math.ceil(amount / _LEAST_MEMORY)
 
 
 def _flags(where: str, words: list[str], places: Flags) -> Flags:

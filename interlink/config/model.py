@@ -145,6 +145,9 @@ class Config:
     image_prefix: str = setting(
         "ImagePrefix", "put before image names that are neither a path nor have a scheme", "docker://", "", SLURM
     )
+    insecure_registries: list[str] = setting(
+        "InsecureRegistries", "registries (HOST:PORT) that are spoken to by plain HTTP", [], "", SLURM
+    )
     singularity_path: str = setting(
         "SingularityPath", "apptainer or singularity on the compute nodes", "apptainer", "SINGULARITYPATH", SLURM
     )
@@ -236,6 +239,14 @@ class Config:
     slurm_account: str = setting("SlurmAccount", "account of the jobs; empty: the user's default", "", "", SLURM)
     default_cpu: str = setting("DefaultCPU", "cores of a container that asks for none", "1", "", SLURM)
     default_memory: str = setting("DefaultMemory", "memory of a container that asks for none", "1Gi", "", SLURM)
+    runner_memory: str = setting(
+        "RunnerMemory",
+        "memory of a job beside what its containers ask for: the pod runner's own (50 MiB) and that of an image's pull "
+        "(200 MiB with apptainer); flags and flavors that name a job's memory name all of it",
+        "256Mi",
+        "",
+        SLURM,
+    )
     flavors: dict[str, FlavorConfig] = setting("Flavors", "named sets of what a job asks for", {}, "", SLURM)
     default_flavor: str = setting("DefaultFlavor", "the flavor of a pod that nothing else gives one", "", "", SLURM)
     namespaces: dict[str, NamespaceConfig] = setting(

@@ -83,7 +83,7 @@ def place(pod: Pod, rules: JobRules, *, grace: int) -> Placement:
         nodes=nodes,
         tasks=tasks,
         cpus=cpus,
-        memory_mib=_memory(flags, flavor, resources, cpus * -(-tasks // nodes)),
+        memory_mib=_memory(flags, flavor, resources, cpus * -(-tasks // nodes), beside=rules.runner_memory_mib),
         tmp_mib=max(
             resources.disk_mib if rules.disk_as_tmp else 0, mebibytes("--tmp", flags["tmp"]) if "tmp" in flags else 0
         ),
@@ -141,16 +141,20 @@ def _cpus(flags: Flags, flavor: Flavor | None, resources: JobResources) -> int:
     return (flavor.cpus if flavor else None) or resources.cpus
 
 
-def _memory(flags: Flags, flavor: Flavor | None, resources: JobResources, cpus_per_node: int) -> int:
-    """Return the memory of one node in MiB, from the same sources in the same order."""
+def _memory(flags: Flags, flavor: Flavor | None, resources: JobResources, cpus_per_node: int, *, beside: int) -> int:
+    """Return the memory of one node in MiB, from the same sources in the same order.
+
+    ``beside`` is what the runner gets over the containers' own; flags and flavors name the size of the whole job.
+    """
+    of_pod = bounded("the pod's memory", resources.memory_mib + beside, most=MOST_MEMORY)
     if resources.memory_said:
-        return resources.memory_mib
+        return of_pod
     if "mem" in flags:
         return mebibytes("--mem", flags["mem"])
     if "mem-per-cpu" in flags:
         amount = mebibytes("--mem-per-cpu", flags["mem-per-cpu"]) * cpus_per_node
         return bounded("--mem-per-cpu of all its cores", amount, most=MOST_MEMORY)
-    return (flavor.memory_mib if flavor else None) or resources.memory_mib
+    return (flavor.memory_mib if flavor else None) or of_pod
 
 
 def _gres_of_flags(flags: Flags, nodes: int) -> dict[str, int]:

@@ -36,6 +36,8 @@ class JobRules:
     namespaces: Mapping[str, NamespaceRules] = field(default_factory=dict)
     default_cpu: str = "1"
     default_memory: str = "1Gi"
+    #: MiB of each job beside its containers' memory: for the pod runner, and for images that it pulls.
+    runner_memory_mib: int = 0
     gres: GresTable = field(default_factory=GresTable)
     #: Whether ephemeral-storage becomes --tmp: only where slurm.conf gives its nodes a TmpDisk.
     disk_as_tmp: bool = True

@@ -4,10 +4,13 @@ import posixpath
 from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
+
 from interlink.core.errors import UnsupportedPod
 from interlink.core.plan import Plan
 from interlink.core.pod.containers import Surroundings, plan_container
 from interlink.core.pod.paths import check_uid
+from interlink.core.pod.registries import registry_credentials
 from interlink.core.pod.runtime import Runtimes, plan_runtime
 from interlink.core.pod.unsupported import refuse_unsupported
 from interlink.core.pod.volumes import VolumePolicy, plan_volumes
@@ -40,7 +43,9 @@ def build_plan(request: RetrievedPodData, *, folder: str, spool: str, settings: 
     volumes = plan_volumes(
         pod.spec.volumes, request.container, mounted, namespace=pod.metadata.namespace, policy=policy
     )
-    runtime = plan_runtime(pod, settings.runtimes)
+    runtime = msgspec.structs.replace(
+        plan_runtime(pod, settings.runtimes), credentials=registry_credentials(request.imagePullSecrets)
+    )
     around = Surroundings(
         volumes=frozenset(volume.name for volume in volumes),
         runtime=runtime.kind,

@@ -43,6 +43,8 @@ class Runtimes:
     allow_host: bool = False
     #: Folder of pulled images, on the compute nodes.
     image_cache: str = ""
+    #: Registries (host and port) that may be spoken to by plain HTTP.
+    insecure_registries: tuple[str, ...] = ()
 
 
 def plan_runtime(pod: Pod, runtimes: Runtimes) -> PlanRuntime:
@@ -67,4 +69,5 @@ def plan_runtime(pod: Pod, runtimes: Runtimes) -> PlanRuntime:
         executable=settings.executable,
         options=list(settings.options),
         image_cache=runtimes.image_cache,
+        insecure_registries=list(runtimes.insecure_registries),
     )

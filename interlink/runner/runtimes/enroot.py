@@ -53,7 +53,7 @@ class Enroot(Runtime):
         # enroot's own hook shows a container the GPUs that this names.
         gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "all") if spec.get("gpu") == "nvidia" else "void"
         values.setdefault("NVIDIA_VISIBLE_DEVICES", gpus)
-        argv = [self.executable, "start", "--rw", *self.options]
+        argv = [self.executable, "start", *self.options]
         for bind in parents_first(binds):
             argv += ["--mount", _mount(bind)]
         environment = {"PATH": os.environ.get("PATH", HOST_PATH), **self._settings()}

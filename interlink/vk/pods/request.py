@@ -4,6 +4,7 @@ Called by ``controller.py`` before each create. NotReadyError of a container is 
 because kubelet tells them apart (CreateContainerConfigError; ContainerCreating with a FailedMount event).
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,7 +48,18 @@ async def create_request(
         "secrets": list(volumes.secrets.values()),
         "projectedvolumesmaps": volumes.projected,
         "jobscriptURL": "",
+        "imagePullSecrets": await _image_pull_secrets(references, pod),
     }
+
+
+async def _image_pull_secrets(references: References, pod: Json) -> list[Json]:
+    """Return the v1.Secrets that the pod's imagePullSecrets names; one that is not there is no error in Kubernetes.
+
+    Those of its service account are among the names: admission put them there.
+    """
+    names = dict.fromkeys(item.get("name") for item in pod["spec"].get("imagePullSecrets") or ())
+    found = await asyncio.gather(*(references.secret(name) for name in names if name))
+    return [secret for secret in found if secret is not None]
 
 
 def mark(pod: Json, cluster: str) -> Json:

@@ -54,6 +54,13 @@ def test_containers_come_init_first_each_with_its_own_volumes_contents() -> None
     assert (bare.configMaps, bare.secrets, bare.projectedvolumemaps, bare.emptyDirs) == (None, None, None, None)
 
 
+def test_image_pull_secrets_are_passed_on_where_there_are_any() -> None:
+    secrets = [{"metadata": {"name": "pull"}, "data": {".dockerconfigjson": "e30="}}]
+    plugin = msgspec.json.decode(translated({**REQUEST, "imagePullSecrets": secrets}), type=RetrievedPodData)
+    assert plugin.imagePullSecrets == secrets
+    assert "imagePullSecrets" not in msgspec.json.decode(translated({**REQUEST, "imagePullSecrets": []}))
+
+
 def test_the_pod_is_passed_on_as_it_came() -> None:
     assert msgspec.json.decode(translated(REQUEST))["pod"] == POD
 

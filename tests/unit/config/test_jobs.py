@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from interlink.config import Config, ConfigError, load_config, load_with_notes
-from interlink.config.jobs import job_rules
+from interlink.config.jobs import job_rules, runtimes
 from interlink.config.plugin import MEANINGLESS
 from interlink.core.job.identity import IdentityPolicy
 from interlink.core.job.rules import JobRules
@@ -150,6 +150,7 @@ def test_the_sites_rules(tmp_path: Path) -> None:
         ("MpiLauncher: sh", "must be srun or mpiexec"),
         ("GresMap: {a/b: 'gpu,x'}", "'gpu,x' is no name or type"),
         ("DefaultCPU: lots", "key DefaultCPU: .*no Kubernetes quantity"),
+        ("RunnerMemory: -1Mi", "key RunnerMemory: must not be less than 0"),
         ("DefaultMemory: 0", "key DefaultMemory: must be more than 0"),
     ],
 )
@@ -161,3 +162,24 @@ def test_a_mistake_names_its_key(text: str, words: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("file", sorted((ROOT / "examples").glob("*.config.yaml")), ids=lambda file: file.name)
 def test_the_examples_are_good(file: Path) -> None:
     assert job_rules(load_config(file, {})).flavors
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("ContainerRuntime: docker", "key ContainerRuntime: 'docker' is none of apptainer"),
+        ("ContainerRuntime: none", "needs AllowHostRuntime"),
+        ("InsecureRegistries: ['http://reg']", "key InsecureRegistries: 'http://reg' must be a host"),
+    ],
+)
+def test_a_mistake_about_runtimes_names_its_key(text: str, words: str, tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=words):
+        runtimes(load_config(file, {}), image_cache="")
+
+
+def test_registries_of_plain_http_reach_the_plan(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("InsecureRegistries: ['reg:5000']")
+    assert runtimes(load_config(file, {}), image_cache="/i").insecure_registries == ("reg:5000",)

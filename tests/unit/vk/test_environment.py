@@ -240,3 +240,12 @@ async def test_missing_volumes_are_named(bench: Bench, volume: Json, words: str)
     bench.fake.put(f"{NAMESPACE}/configmaps/m", {"data": {"k": "v"}})
     with pytest.raises(NotReadyError, match=words):
         await bench.request({}, volumes=[{"name": "v", **volume}])
+
+
+async def test_image_pull_secrets_go_along_once_and_those_that_are_missing_do_not(bench: Bench) -> None:
+    data = {".dockercfg": b64(b"{}")}
+    bench.fake.put(f"{NAMESPACE}/secrets/pull", {"data": data})
+    names = [{"name": "pull"}, {"name": "missing"}, {"name": "pull"}, {}]
+    request = await bench.request({}, imagePullSecrets=names)
+    assert [secret["data"] for secret in request["imagePullSecrets"]] == [data]
+    assert (await bench.request({}))["imagePullSecrets"] == []

@@ -87,6 +87,14 @@ def test_the_containers_own_amounts_count_before_flags_and_flags_before_flavors(
     assert (placed().cpus, placed().memory_mib) == (1, 1024)
 
 
+def test_the_runner_has_memory_beside_the_containers_but_not_beside_a_whole_jobs_size() -> None:
+    flavors = {"f": Flavor(name="f", memory_mib=6000)}
+    assert placed(asks({"memory": "1Gi"}), JobRules(runner_memory_mib=256)).memory_mib == 1024 + 256
+    assert placed({}, JobRules(runner_memory_mib=256)).memory_mib == 1024 + 256
+    assert placed({}, JobRules(runner_memory_mib=256, flavors=flavors, default_flavor="f")).memory_mib == 6000
+    assert placed({}, JobRules(runner_memory_mib=256), {VK + "flags": "--mem=4G"}).memory_mib == 4096
+
+
 def test_memory_per_cpu_counts_for_all_cores_of_a_node() -> None:
     found = placed(annotations={VK + "flags": "-N2 -n 8 -c 2 --mem-per-cpu=100"})
     assert found.memory_mib == 4 * 2 * 100
