@@ -115,7 +115,7 @@ def fits(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
     for driver in ("pyslurm", "cli", "ssh"):
         own = [row for row in rows if row["driver"] == driver]
         wrong = [row["said"] for row in own if row["verdict"] == "bad"]
-        found[driver] = "; ".join(wrong) if own else "no SshHost is configured"
+        found[driver] = "; ".join(dict.fromkeys(wrong)) if own else "no SshHost is configured"
     return found
 
 

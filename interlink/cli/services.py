@@ -52,9 +52,14 @@ def run_slurm(options: argparse.Namespace) -> int:
     from interlink.http.server import serve  # noqa: PLC0415
     from interlink.sidecars.app import build_app  # noqa: PLC0415
     from interlink.sidecars.slurm.backend import SlurmBackend  # noqa: PLC0415
+    from interlink.sidecars.slurm.transport.host import HostUnavailable  # noqa: PLC0415
 
     config = prepare(options)
-    backend = SlurmBackend(config)
+    try:
+        backend = SlurmBackend(config)
+    except HostUnavailable as error:
+        log.error("the job folders cannot be reached: %s (`interlink doctor` says more)", error)  # noqa: TRY400
+        return 1
     backend.start()
     serve(build_app(backend), sidecar_address(config), config.request_threads, on_stop=backend.close)
     return 0

@@ -7,9 +7,9 @@ Invariant: every operation raises OSError for what the file system says, and not
 """
 
 import errno
-import getpass
 import json
 import os
+import pwd
 import re
 import secrets
 import shutil
@@ -49,7 +49,18 @@ class Agent:
 
     def do_hello(self, body: bytes) -> Answer:
         """Return who and where this is."""
-        return {"uid": os.getuid(), "user": getpass.getuser(), "python": sys.version.split()[0]}, b""
+        uid = os.getuid()
+        user, _ = self.do_account(b"", "", uid)
+        return {"uid": uid, "user": user["name"] if user else str(uid), "python": sys.version.split()[0]}, b""
+
+    def do_account(self, body: bytes, name: str, uid: int) -> Answer:
+        """Return a user by name or, where that is empty, by number; None where there is no such one."""
+        try:
+            found = pwd.getpwnam(name) if name else pwd.getpwuid(uid)
+        except (KeyError, OverflowError, ValueError):
+            return None, b""
+        groups = os.getgrouplist(found.pw_name, found.pw_gid)
+        return {"name": found.pw_name, "uid": found.pw_uid, "gid": found.pw_gid, "groups": groups}, b""
 
     def do_make_folder(self, body: bytes, path: str, mode: int, parents: bool) -> Answer:
         """Create the folder; one that is there is kept, if it is ours and no link."""

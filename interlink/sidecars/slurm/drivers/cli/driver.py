@@ -5,6 +5,7 @@ have been carried out (SlurmTimedOut). Invariant: one squeue serves all pods, an
 """
 
 import logging
+import re
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
@@ -36,6 +37,11 @@ class Programs:
     scancel: str = "scancel"
     sinfo: str = "sinfo"
 
+    @property
+    def scontrol(self) -> str:
+        """The command that stands beside squeue."""
+        return f"{self.squeue.rpartition('/')[0]}/scontrol" if "/" in self.squeue else "scontrol"
+
 
 class CliDriver:
     """``SlurmDriver`` by way of sbatch, squeue, sacct, scancel and sinfo."""
@@ -61,6 +67,7 @@ class CliDriver:
         #: The jobs that are not our own user's, with their owners.
         self._owners: dict[int, str] = {}
         self._restarts_known = True
+        self._private: bool | None = None
 
     def submit(self, request: JobRequest) -> int:
         """See SlurmDriver."""
@@ -79,10 +86,18 @@ class CliDriver:
 
     def jobs(self) -> dict[int, JobFacts]:
         """See SlurmDriver."""
-        names = {self._user_id(user): user for user in ("", *self._users())}
-        found = Squeue.parse(self._run(Squeue(self._programs.squeue, tuple(names)).argv()))
-        self._owners.update({job.job_id: names[user] for user, job in found if names.get(user)})
-        return {job.job_id: job for user, job in found if user in names}
+        users = sorted({"", *self._users()})
+        together = len(users) == 1 or not self._jobs_are_private()
+        found: dict[int, JobFacts] = {}
+        for some in [users] if together else [[user] for user in users]:
+            names = {self._user_id(user): user for user in some}
+            squeue = Squeue(self._programs.squeue, tuple(names))
+            for user_id, job in squeue.parse(self._run(squeue.argv(), "" if together else some[0])):
+                if user_id in names:
+                    found[job.job_id] = job
+                    if names[user_id]:
+                        self._owners[job.job_id] = names[user_id]
+        return found
 
     def history(self, job_ids: Iterable[int]) -> dict[int, JobFacts]:
         """See SlurmDriver."""
@@ -123,6 +138,16 @@ class CliDriver:
         except UnknownFieldError:
             self._restarts_known = False
             return self._history(owner, job_ids)
+
+    def _jobs_are_private(self) -> bool:
+        """Whether each user sees only their own jobs (PrivateData of slurm.conf), so that each has to be asked."""
+        if self._private is None:
+            finished = self._run([self._programs.scontrol, "show", "config"])
+            match = re.search(r"^PrivateData\s*=\s*(.*)$", finished.output, re.MULTILINE)
+            if finished.status != 0 or match is None:
+                raise SlurmUnavailable(f"whether PrivateData hides jobs is not known: {finished.errors.strip()}")
+            self._private = "jobs" in match[1].split(",")
+        return self._private
 
     def _user_id(self, user: str) -> int:
         """Return the user's number where Slurm's commands run."""

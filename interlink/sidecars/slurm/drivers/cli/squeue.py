@@ -34,11 +34,11 @@ class Squeue:
     job_id: int | None = None
 
     def argv(self) -> list[str]:
-        """Return the command; a width of 0 (none) cuts nothing off."""
+        """Return the command, hidden partitions included; a width of 0 (none) cuts nothing off."""
         users = ",".join(map(str, self.user_ids))
         which = f"--user={users}" if self.job_id is None else f"--jobs={self.job_id}"
         columns = ",".join(f"{field}:|" for field in _FIELDS)
-        return [self.program, "--noheader", "--states=all", "--local", which, f"--Format={columns}"]
+        return [self.program, "--noheader", "--states=all", "--all", "--local", which, f"--Format={columns}"]
 
     @staticmethod
     def parse(finished: Finished) -> list[tuple[int, JobFacts]]:

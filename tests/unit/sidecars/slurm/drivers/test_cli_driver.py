@@ -136,33 +136,46 @@ def test_warnings_and_a_cluster_name_beside_the_id_do_not_matter() -> None:
     assert driver.submit(make_request(Path("/x"))) == 12
 
 
+class Users(StubHost):
+    """The stub of one user, on a host that knows alice."""
+
+    def run(self, argv: Sequence[str], **how: Any) -> Finished:
+        super().run(argv, **how)
+        return done("1501\n" if "alice" in argv else "964\n") if argv[0] == "id" else self.answers[argv[0]]  # type: ignore[return-value]
+
+
+def users_driver(private: str) -> tuple[CliDriver, dict[str, Users]]:
+    lines = "".join(SQUEUE_LINE.format(job=job, user=user, uid=job) for job, user in ((1, 964), (2, 1501), (3, 0)))
+    config = done(f"Configuration data\nPrivateData             = {private}\n")
+    hosts = {user: Users({"squeue": done(lines), "scancel": done(), "scontrol": config}) for user in ("", "alice")}
+    for host in hosts.values():
+        host.answers["id"] = done()
+    return CliDriver(hosts.__getitem__, users=lambda: {"alice"}), hosts
+
+
+def ran(host: StubHost, program: str) -> list[list[str]]:
+    return [call["argv"] for call in host.calls if call["argv"][0] == program]
+
+
 def test_one_squeue_shows_the_jobs_of_all_our_users_and_of_nobody_else() -> None:
-    answer = "".join(SQUEUE_LINE.format(job=job, user=user, uid=job) for job, user in ((1, 964), (2, 1501), (3, 0)))
-    hosts: dict[str, StubHost] = {}
-
-    def host_of(user: str) -> StubHost:
-        answers = {"squeue": done(answer), "scancel": done()}
-        return hosts.setdefault(user, StubHost(answers | {"id": done("1501\n" if user else "964\n")}))
-
-    driver = CliDriver(host_of, users=lambda: {"alice"})
-    own = host_of("")
-    own.answers["id"] = done("964\n")
-    real_run = own.run
-
-    def run(argv: Sequence[str], **how: Any) -> Finished:
-        return done("1501\n") if argv[0] == "id" and "alice" in argv else real_run(argv, **how)
-
-    own.run = run  # type: ignore[method-assign]
+    driver, hosts = users_driver("none")
     assert set(driver.jobs()) == {1, 2}
     assert set(driver.jobs()) == {1, 2}
-    looks = [call["argv"] for call in own.calls if call["argv"][0] == "squeue"]
+    looks = ran(hosts[""], "squeue")
     assert len(looks) == 2
     assert "--user=964,1501" in looks[0]
+    assert len(ran(hosts[""], "scontrol")) == 1
     driver.signal(2, "TERM")
     driver.cancel(1)
-    assert [call["argv"][0] for call in hosts["alice"].calls] == ["squeue", "scancel"]
-    assert hosts["alice"].calls[1]["argv"] == ["scancel", "--signal=TERM", "--batch", "2"]
-    assert own.calls[-1]["argv"] == ["scancel", "1"]
+    assert ran(hosts["alice"], "scancel") == [["scancel", "--signal=TERM", "--batch", "2"]]
+    assert ran(hosts[""], "scancel") == [["scancel", "1"]]
+
+
+def test_where_jobs_are_private_each_user_is_asked_as_themselves() -> None:
+    driver, hosts = users_driver("accounts,jobs")
+    assert set(driver.jobs()) == {1, 2}
+    assert "--user=964" in ran(hosts[""], "squeue")[0]
+    assert "--user=1501" in ran(hosts["alice"], "squeue")[0]
 
 
 def test_an_answer_with_an_error_in_it_is_not_the_whole_of_it() -> None:

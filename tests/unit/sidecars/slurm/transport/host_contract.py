@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from interlink.sidecars.slurm.accounts import HostAccounts
 from interlink.sidecars.slurm.transport.host import Host
 
 KEPT = {"PATH": "/usr/bin:/bin"}
@@ -141,5 +142,11 @@ class HostContract:
         with pytest.raises(FileNotFoundError, match="no-such-command"):
             host.run(["no-such-command"], environment=KEPT, timeout=5)
 
-    def test_it_says_whose_it_is(self, host: Host) -> None:
+    def test_it_says_whose_it_is_and_who_else_there_is(self, host: Host) -> None:
         assert host.user_id() == os.getuid()
+        accounts = HostAccounts(host)
+        assert accounts.own().uid == os.getuid()
+        root = accounts.by_name("root")
+        assert root is not None
+        assert (root.uid, root == accounts.by_uid(0), 0 in root.groups) == (0, True, True)
+        assert accounts.by_name("no-such-user") is accounts.by_uid(2**40) is None
