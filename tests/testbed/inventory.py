@@ -23,6 +23,11 @@ FLAVORS = {
 }
 JOB_NAMESPACES = {PHYSICS: {"Account": "interlink", "Flavor": "brief", "Forced": ["--qos=normal"]}}
 
+#: What pods may see of the site's hosts; the end-to-end tests of volumes make it.
+OPEN, READ_ONLY = "/var/tmp/e2e-open", "/var/tmp/e2e-read-only"
+HOST_PATHS = [{"Path": OPEN}, {"Path": READ_ONLY, "ReadOnly": True}]
+CLAIMS = [{"Namespace": "e2e-*", "Claim": "data-*", "Path": f"{OPEN}/claims/{{namespace}}/{{claim}}", "Create": True}]
+
 
 def content(bed: Bed) -> dict[str, Any]:
     """Return the inventory as data."""
@@ -64,6 +69,7 @@ def _site_vars(bed: Bed) -> dict[str, Any]:
         "interlink_flavors": FLAVORS,
         "interlink_job_namespaces": JOB_NAMESPACES,
         "interlink_pre_exec_namespaces": [PHYSICS],
+        "interlink_config": {"HostPaths": HOST_PATHS, "PersistentVolumeClaims": CLAIMS},
         "interlink_uid": site.SERVICE_ID,
         "interlink_gid": site.SERVICE_ID,
     }

@@ -13,7 +13,7 @@ from interlink.core.pod.paths import check_uid
 from interlink.core.pod.registries import registry_credentials
 from interlink.core.pod.runtime import Runtimes, plan_runtime
 from interlink.core.pod.unsupported import refuse_unsupported
-from interlink.core.pod.volumes import VolumePolicy, plan_volumes
+from interlink.core.pod.volumes import VolumePolicy, plan_volumes, refuse_devices
 from interlink.wire.messages import RetrievedPodData
 from interlink.wire.pod import Pod
 
@@ -46,6 +46,7 @@ def build_plan(request: RetrievedPodData, *, folder: str, spool: str, settings: 
     runtime = msgspec.structs.replace(
         plan_runtime(pod, settings.runtimes), credentials=registry_credentials(request.imagePullSecrets)
     )
+    refuse_devices(volumes, runtime.kind)
     around = Surroundings(
         volumes=frozenset(volume.name for volume in volumes),
         runtime=runtime.kind,

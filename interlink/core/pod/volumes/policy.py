@@ -6,6 +6,7 @@ same list (``runner/volumes/site.py``).
 
 import posixpath
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -92,6 +93,16 @@ def claim(name: str, source: Claim, namespace: str, policy: VolumePolicy) -> Pla
         "site; its administrator can give it one under PersistentVolumeClaims in InterLinkConfig.yaml "
         f"(Namespace: {namespace}, Claim: {source.claim_name}, Path: a folder of the compute nodes)"
     )
+
+
+def refuse_devices(volumes: Iterable[PlanVolume], runtime: str) -> None:
+    """Raise UnsupportedPod for a device that containers could see and not open: runtimes mount volumes with nodev."""
+    for volume in volumes:
+        if runtime != "none" and volume.path_type in ("CharDevice", "BlockDevice"):
+            raise UnsupportedPod(
+                f'volume "{volume.name}": a hostPath of type {volume.path_type} is not possible under {runtime}, which '
+                "lets no container open devices of a volume; GPUs are asked for by their resource (nvidia.com/gpu)"
+            )
 
 
 def _fixed_part(path: str) -> str:

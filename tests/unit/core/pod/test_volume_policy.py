@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from interlink.core.errors import UnsupportedPod
 from interlink.core.plan import PlanRoot, PlanVolume
-from interlink.core.pod.volumes import ClaimRule, HostPathRule, VolumePolicy, plan_volumes
+from interlink.core.pod.volumes import ClaimRule, HostPathRule, VolumePolicy, plan_volumes, refuse_devices
 
 POLICY = VolumePolicy(
     host_paths=(HostPathRule(path="/scratch"), HostPathRule(path="/cvmfs", read_only=True), HostPathRule(path="/")),
@@ -71,6 +71,19 @@ def test_the_kernels_own_file_systems_need_a_line_of_their_own(path: str) -> Non
         host_path(path)
     policy = VolumePolicy(host_paths=(HostPathRule(path=path),))
     assert planned({"hostPath": {"path": path}}, policy=policy).path == path
+
+
+def test_a_device_is_for_containers_on_the_host_only() -> None:
+    """Seen with apptainer 1.4.5: it mounts with nodev, and opening the device is "Permission denied"."""
+    volume = planned(
+        {"hostPath": {"path": "/dev/fuse", "type": "CharDevice"}},
+        policy=VolumePolicy(host_paths=(HostPathRule(path="/dev/fuse"),)),
+    )
+    refuse_devices([volume], "none")
+    with pytest.raises(
+        UnsupportedPod, match='volume "v": a hostPath of type CharDevice is not possible under apptainer'
+    ):
+        refuse_devices([volume], "apptainer")
 
 
 def test_a_claim_lies_where_the_first_line_for_it_says() -> None:

@@ -1,0 +1,135 @@
+"""Volumes on real parts: what the site opens to pods, what it refuses, and new contents for a pod that runs."""
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e.cluster import Cluster, container, terminated
+from tests.e2e.waiting import wait_for
+from tests.testbed.bed import Bed
+from tests.testbed.inventory import OPEN, READ_ONLY
+
+SIDECAR = "/run/interlink-slurm/slurm.sock"
+
+
+@pytest.fixture
+def land(bed: Bed, cluster: Cluster) -> Iterator[str]:
+    """A folder that is open to pods, on every host of the site."""
+    land = f"{OPEN}/{cluster.namespace}"
+    script = (
+        f"umask 022; mkdir -p {land} {OPEN}/claims {READ_ONLY} && echo fixed > {READ_ONLY}/file && "
+        f"ln -s /etc {land}/out && ln -s {READ_ONLY} {land}/over && chown -R interlink: {OPEN}"
+    )
+    for host in bed.layout.site:
+        bed.site(["sh", "-c", script], host=host.name)
+    yield land
+    for host in bed.layout.site:
+        bed.site(["rm", "-r", "-f", land, f"{OPEN}/claims/{cluster.namespace}"], host=host.name)
+
+
+def mount(name: str, path: str, **fields: Any) -> dict[str, Any]:
+    return {"name": name, "mountPath": path, **fields}
+
+
+def test_a_pod_mounts_all_that_a_site_can_give(cluster: Cluster, bed: Bed, land: str) -> None:
+    cluster.apply(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"a": "one\n"}},
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "stringData": {"key": "s3cret"}},
+    )
+    script = """
+        set -e
+        cat /all/conf /all/key /all/labels; echo; test -s /all/token; stat -L -c %a /all/conf /all/key
+        echo x > /memory/x; df /memory | grep -q shm && echo memory
+        echo kept > /claim/kept; cat /logs/file 2>/dev/null || echo made > /logs/file
+        cat /host/over/file 2>/dev/null || echo "not in the container"
+        cat /over/file; touch /over/no 2>/dev/null || echo read-only
+        until [ -f /sub/done ]; do sleep 0.1; done; cat /sub/done
+    """
+    reader = container(
+        script,
+        name="reader",
+        env=[{"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
+        volumeMounts=[
+            mount("all", "/all"), mount("memory", "/memory"), mount("claim", "/claim"), mount("host", "/host"),
+            mount("over", "/over"), mount("claim", "/logs", subPathExpr="logs/$(POD)"),
+            mount("scratch", "/sub", subPath="below"),
+        ],
+    )  # fmt: skip
+    writer = container("echo shared > /all/below/t; mv /all/below/t /all/below/done; sleep 1", name="writer",
+                       volumeMounts=[mount("scratch", "/all")])  # fmt: skip
+    sources = [
+        {"configMap": {"name": "settings", "items": [{"key": "a", "path": "conf", "mode": 0o440}]}},
+        {"secret": {"name": "keys"}},
+        {"serviceAccountToken": {"path": "token"}},
+        {"downwardAPI": {"items": [{"path": "labels", "fieldRef": {"fieldPath": "metadata.name"}}]}},
+    ]
+    cluster.start(
+        "all",
+        containers=[reader, writer],
+        volumes=[
+            {"name": "all", "projected": {"sources": sources, "defaultMode": 0o400}},
+            {"name": "memory", "emptyDir": {"medium": "Memory", "sizeLimit": "10Mi"}},
+            {"name": "scratch", "emptyDir": {}},
+            {"name": "claim", "persistentVolumeClaim": {"claimName": "data-1"}},
+            {"name": "host", "hostPath": {"path": f"{land}/new", "type": "DirectoryOrCreate"}},
+            {"name": "over", "hostPath": {"path": f"{land}/over", "type": "Directory"}},
+        ],
+    )
+    found = cluster.wait_phase("all", "Succeeded", "Failed")
+    said = cluster.logs("all", "-c", "reader")
+    assert said.splitlines() == [
+        "one", "s3cretall", "440", "400", "memory", "not in the container", "fixed", "read-only", "shared",
+    ], found["status"]  # fmt: skip
+    kept = f"cat {OPEN}/claims/{cluster.namespace}/data-1/kept {OPEN}/claims/{cluster.namespace}/data-1/logs/all/file"
+    assert bed.site(["sh", "-c", kept]) == "kept\nmade\n"
+    assert bed.site(["sh", "-c", "ls -d /dev/shm/interlink-* 2>/dev/null || true"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("volume", "words"),
+    [
+        ({"hostPath": {"path": "/etc"}}, "hostPath /etc is not open to pods on this site"),
+        ({"hostPath": {"path": "/srv/interlink/jobs"}}, "would show other pods' files"),
+        ({"persistentVolumeClaim": {"claimName": "other"}}, 'PersistentVolumeClaim "other" of namespace'),
+    ],
+)
+def test_what_the_site_does_not_open_is_refused_by_name(cluster: Cluster, volume: dict[str, Any], words: str) -> None:
+    shown = container("true", volumeMounts=[mount("v", "/v")])
+    cluster.start("refused", containers=[shown], volumes=[{"name": "v", **volume}])
+    status = cluster.wait_phase("refused", "Failed")["status"]
+    assert words in status["message"]
+
+
+def test_a_link_out_of_what_is_open_and_a_full_volume_end_their_pods_in_words(cluster: Cluster, land: str) -> None:
+    out = container("true", volumeMounts=[mount("v", "/v")])
+    cluster.start("out", containers=[out], volumes=[{"name": "v", "hostPath": {"path": f"{land}/out"}}])
+    full = container("head -c 3000000 /dev/zero > /v/big; sleep 60", volumeMounts=[mount("v", "/v")])
+    cluster.start("full", containers=[full], volumes=[{"name": "v", "emptyDir": {"sizeLimit": "2Mi"}}])
+    state = terminated(cluster.wait_phase("out", "Failed"))
+    assert "leads to /etc, which the site's administrator has not allowed" in state["message"]
+    status = cluster.wait_phase("full", "Failed")["status"]
+    assert (status["reason"], status["message"]) == (
+        "Evicted", 'Usage of EmptyDir volume "v" exceeds the limit "2Mi".',
+    )  # fmt: skip
+
+
+def test_new_contents_reach_a_running_pod_at_once_and_whole(cluster: Cluster, bed: Bed) -> None:
+    data = {"a": "1", "b": "1"}
+    cluster.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": data})
+    shown = container(
+        "echo began; until [ $(cat /c/a) = 2 ]; do sleep 0.1; done; cat /c/b /sub",
+        volumeMounts=[mount("c", "/c"), mount("c", "/sub", subPath="a")],
+    )
+    cluster.start("fresh", containers=[shown], volumes=[{"name": "c", "configMap": {"name": "settings"}}])
+    cluster.wait_phase("fresh", "Running")
+    wait_for("the container to begin", lambda: cluster.logs("fresh"), lambda said: "began" in said)
+    newer = {"metadata": {"name": "settings"}, "data": {"a": "2", "b": "2"}}
+    request = {"pod": cluster.pod("fresh"), "container": [{"name": "main", "configMaps": [newer]}]}
+    encoded = base64.b64encode(json.dumps(request).encode()).decode()
+    post = f"echo {encoded} | base64 -d | curl -sS --unix-socket {SIDECAR} --data-binary @- http://sidecar/update"
+    assert bed.site(["sh", "-c", post]) == "update noted"
+    cluster.wait_phase("fresh", "Succeeded", within=30)
+    assert cluster.logs("fresh") == "began\n21"
