@@ -105,7 +105,8 @@ def test_cpu_memory_and_time_limit_become_the_jobs(cluster: Cluster, slurm: Slur
     job = slurm.job(uid)
     assert job["NumCPUs"] == "4"  # 1.5 + 2 cores
     assert job["MinMemoryNode"] == "547M"  # 100 MiB + 200 MB, rounded up to MiB, and RunnerMemory
-    assert job["TimeLimit"] == "00:02:00"  # Slurm counts minutes
+    # The deadline, the grace period of 30 s, and what the walltime warning takes: 195 s, and Slurm counts minutes.
+    assert job["TimeLimit"] == "00:04:00"
     cluster.kubectl("delete", "pod", "sized", "--wait=false", "--grace-period=1")
     cluster.wait_gone("sized")
 

@@ -19,7 +19,7 @@ PYTHON = "/usr/bin/python3"
 PHYSICS = "e2e-physics"
 FLAVORS = {
     "brief": {"Partition": "short", "QOS": "urgent", "CPUDefault": 2, "MemoryDefault": "96M"},
-    "card": {"SlurmFlags": ["--gres=gpu:a100:1", "--nodelist=edge"], "NodeSelector": {"type": "virtual-kubelet-gpu"}},
+    "card": {"SlurmFlags": ["--gres=gpu:a100:1", "--nodelist=edge"]},
 }
 JOB_NAMESPACES = {PHYSICS: {"Account": "interlink", "Flavor": "brief", "Forced": ["--qos=normal"]}}
 
