@@ -7,6 +7,7 @@ from typing import Any
 
 from interlink.config import Config, load_with_notes
 from interlink.config.jobs import check_jobs
+from interlink.config.model import FlavorConfig, NamespaceConfig
 from interlink.config.volumes import volume_policy
 
 
@@ -46,14 +47,24 @@ def reference() -> str:
         lines += [f"## {section}", "", "| Key | Environment | Default | Meaning |", "|---|---|---|---|"]
         lines += [_row(spec) for spec in dataclasses.fields(Config) if spec.metadata["section"] == section]
         lines.append("")
+    for key, model in (("Flavors", FlavorConfig), ("Namespaces", NamespaceConfig)):
+        lines += [f"## Keys of each entry of {key}", "", "| Key | Default | Meaning |", "|---|---|---|"]
+        lines += [
+            f"| `{spec.metadata['key']}` | {_shown(_default(spec))} | {spec.metadata['doc']} |"
+            for spec in dataclasses.fields(model)
+        ]
+        lines.append("")
     return "\n".join(lines).rstrip()
 
 
 def _row(spec: "dataclasses.Field[Any]") -> str:
-    factory = spec.default_factory
-    default = spec.default if factory is dataclasses.MISSING else factory()
     environment = f"`{spec.metadata['env']}`" if spec.metadata["env"] else ""
-    return f"| `{spec.metadata['key']}` | {environment} | {_shown(default)} | {spec.metadata['doc']} |"
+    return f"| `{spec.metadata['key']}` | {environment} | {_shown(_default(spec))} | {spec.metadata['doc']} |"
+
+
+def _default(spec: "dataclasses.Field[Any]") -> Any:
+    factory = spec.default_factory
+    return spec.default if factory is dataclasses.MISSING else factory()
 
 
 def _shown(value: Any) -> str:
@@ -61,6 +72,8 @@ def _shown(value: Any) -> str:
         return ""
     if isinstance(value, list):
         return "; ".join(_shown(item) for item in value)
+    if isinstance(value, dict):
+        return "; ".join(f"`{name}: {item}`" for name, item in value.items())
     if dataclasses.is_dataclass(value):
         pairs = [f"{spec.metadata['key']}: {getattr(value, spec.name)}" for spec in dataclasses.fields(value)]
         return "`{" + ", ".join(pairs) + "}`"

@@ -38,7 +38,7 @@ class NodeResources:
 class FlavorConfig:
     """One flavor: a named set of what a job asks for."""
 
-    name: str = setting("Name", "its name; the one it stands under if not set", "")
+    name: str = setting("Name", "a name for people; pods choose it by the key that it stands under", "")
     description: str = setting("Description", "one sentence for the site's users", "")
     cpu_default: int | None = setting("CPUDefault", "cores of a pod none of whose containers asks for any", None)
     memory_default: str = setting(
