@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -37,10 +38,14 @@ class Sidecar:
         command = [sys.executable, "-m", "interlink.cli.main", "slurm", "--config", str(config)]
         self._process = subprocess.Popen(command, stdout=self._log, stderr=self._log)
         deadline = time.monotonic() + 30
-        while not self.socket.exists():
+        while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise CannotMeasureError(f"the sidecar does not start: {(state / 'log').read_text()[-2000:]}")
             time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self.socket)) == 0
 
     def processes(self) -> list[int]:
         """Return the process ids of the sidecar and its children."""

@@ -39,7 +39,7 @@ def latency(sidecar: Sidecar, beside: str) -> Iterator[Figure]:
         job = connection.ask("/create", create_request(uid, script=script))["PodJID"]
         time.sleep(chance.uniform(0, PAUSE))
         if cancelled:
-            follower.wait({uid}, "started")
+            follower.wait({uid}, "running")
             subprocess.run(["scancel", str(job)], check=True)
     follower.wait(set(uids), "over")
     seen = watch.stop()
@@ -91,6 +91,8 @@ class Follower:
                     state = status["containers"][0]["state"]
                     if state.get("waiting", {}).get("reason") != "SlurmPending":
                         self.told.setdefault((status["UID"], "started"), now)
+                    if "running" in state:
+                        self.told.setdefault((status["UID"], "running"), now)
                     if status["ended"]:
                         self.told.setdefault((status["UID"], "over"), now)
                 self._news.notify_all()

@@ -344,7 +344,23 @@ class Config:
         "",
         SLURM,
     )
-    slurm_poll_seconds: float = setting("SlurmPollSeconds", "pause between two looks at all jobs", 1.0, "", SLURM)
+    slurm_poll_seconds: float = setting(
+        "SlurmPollSeconds",
+        "pause between two looks at all jobs; longer where a look takes long, and while there are no pods",
+        0.5,
+        "",
+        SLURM,
+    )
+    job_folder_retention: float = setting(
+        "JobFolderRetention", "seconds that the job folder of a deleted pod is kept, with its logs", 60.0, "", SLURM
+    )
+    ended_pod_retention: float = setting(
+        "EndedPodRetention",
+        "days after which the job folder of an ended pod goes, though nobody has deleted the pod; 0: never",
+        0.0,
+        "",
+        SLURM,
+    )
     slurm_call_timeout: float = setting(
         "SlurmCallTimeout", "seconds that one call of the controller may take", 15.0, "", SLURM
     )

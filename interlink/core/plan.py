@@ -244,6 +244,9 @@ class Report(msgspec.Struct, kw_only=True, rename="camel"):
     init_containers: list[dict[str, Any]] = []
     #: By container, of those that were restarted.
     back_off: dict[str, ReportBackOff] = {}
+    #: Containers that ended because Slurm asked the runner to end, and not by the pod's own deletion or deadline: if
+    #: the job is requeued they run again, whatever exit code they found for themselves.
+    interrupted: list[str] = []
     #: Pod-level reason and sentence where the runner itself ended the pod (DeadlineExceeded, …).
     reason: str = ""
     message: str = ""

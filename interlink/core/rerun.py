@@ -11,12 +11,25 @@ from typing import Any
 REASON = "Requeued"
 
 
-def run_again(container: dict[str, Any], waiting: dict[str, str], job_id: str, policy: str) -> dict[str, Any]:
-    """Return the v1.ContainerStatus that follows the last one of the earlier run. ``policy`` is the restartPolicy."""
+def has_succeeded(container: dict[str, Any], policy: str) -> bool:
+    """Whether an end that was told of is final in Kubernetes: no status may follow it. ``policy``: restartPolicy."""
+    ended = container["state"].get("terminated")
+    return ended is not None and policy == "OnFailure" and ended.get("exitCode") == 0
+
+
+def held_back(container: dict[str, Any]) -> dict[str, Any]:
+    """Return the v1.ContainerStatus of a success that may not count: Slurm had asked for the end, and may requeue.
+
+    Until Slurm says whether the job is over, the container is shown as what it was.
+    """
+    running = {"running": {"startedAt": container["state"]["terminated"].get("startedAt")}}
+    return {**container, "state": running, "ready": False, "started": True}
+
+
+def run_again(container: dict[str, Any], waiting: dict[str, str], job_id: str) -> dict[str, Any]:
+    """Return the v1.ContainerStatus that follows the last one of the earlier run."""
     state = container["state"]
     ended = state.get("terminated")
-    if ended is not None and policy == "OnFailure" and ended.get("exitCode") == 0:
-        return container
     following = {**container, "state": {"waiting": waiting}, "ready": False, "started": False}
     if "waiting" in state:
         return following  # it had not started, or its last end was counted already

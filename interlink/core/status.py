@@ -6,6 +6,7 @@ job, Slurm's for whether there is a job. Called by the sidecar for each pod whos
 
 import copy
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ from interlink.core.job.facts import JobFacts
 from interlink.core.job.states import JobEnd, JobPhase, job_end
 from interlink.core.job.waiting import waiting
 from interlink.core.plan import Report
-from interlink.core.rerun import run_again
+from interlink.core.rerun import has_succeeded, held_back, run_again
 from interlink.wire.messages import CLUSTER_ANNOTATION, PodStatus, SiteEvent
 from interlink.wire.pod import Pod
 
@@ -76,9 +77,12 @@ def pod_status(  # noqa: PLR0913 - one fact each, and given by name
         initContainers=_containers(pod.init_containers, report.init_containers if report else [], waits),
         event=event,
     )
+    if report is not None:
+        over = lost or (job is not None and job.phase is JobPhase.ENDED)
+        follow = partial(_follow, pod, report, waits, earlier=earlier, over=over)
+        status.containers = [follow(item) for item in status.containers]
+        status.initContainers = [follow(item) for item in status.initContainers]
     if earlier:
-        for part in (status.containers, status.initContainers):
-            part[:] = [run_again(item, waits, job_id, pod.restart_policy) for item in part]
         report = None
     elif report is not None:
         status.hostIP, status.reason, status.message = report.host_ip, report.reason, report.message
@@ -87,6 +91,17 @@ def pod_status(  # noqa: PLR0913 - one fact each, and given by name
     if gone and settled:
         _end(status, job, report, lost=lost)
     return status
+
+
+def _follow(  # noqa: PLR0913 - one fact each
+    pod: PodFacts, report: Report, waits: dict[str, str], container: dict[str, Any], *, earlier: bool, over: bool
+) -> dict[str, Any]:
+    """Return the container's status with what a requeue makes of it, or may make of it while the job is not over."""
+    succeeded = has_succeeded(container, pod.restart_policy)
+    interrupted = container["name"] in report.interrupted
+    if earlier and not (succeeded and not interrupted):
+        return run_again(container, waits, report.job_id)
+    return held_back(container) if succeeded and interrupted and not over else container
 
 
 def _end(status: PodStatus, job: JobFacts | None, report: Report | None, *, lost: bool) -> None:

@@ -44,6 +44,8 @@ class Container:
         self.failed_probe, self.oom = False, False
         #: The turn of those that start after this one has come; nothing more will happen to this one.
         self.passed, self.done = False, False
+        #: It ended because Slurm ended the job's run: its exit code is no word on its work.
+        self.interrupted = False
         self.began = now()
         self._take_up(Past(pod.reporter.past, self.name))
 
@@ -168,6 +170,7 @@ class Container:
         if not terminated["message"]:
             del terminated["message"]
         terminated.update(startedAt=seconds(self.began), finishedAt=seconds(now()), containerID=self._id())
+        self.interrupted = self.pod.interrupted
         policy, code = self.pod.plan.get("restartPolicy", "Always"), terminated["exitCode"]
         if self.pod.stopping or not is_restarted(self.role, policy, code, self.failed_probe):
             self.done = True

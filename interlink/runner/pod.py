@@ -43,6 +43,8 @@ class PodRunner:
         self.memory, self.kernel_kills = Memory(), KernelKills()
         #: No container is started any more: the pod is asked to end, or only its sidecars are left.
         self.stopping = False
+        #: Slurm, and neither the pod's deletion nor its time limit, has asked for the end: the job may be requeued.
+        self.interrupted = False
         #: How often an end was asked for, and how many of those were answered.
         self.asked, self.answered = 0, 0
         self.changed = True
@@ -121,6 +123,8 @@ class PodRunner:
         elif asked != self.answered and not deleted and self._near_time_limit():
             self.reason = "DeadlineExceeded"
             self.message = "Slurm job {} was about to reach its time limit".format(self.job)
+        elif asked != self.answered and not deleted:
+            self.interrupted = True
         self.stopping = True
         grace = self._grace(deleted=deleted and asked != self.answered)
         self.answered = asked
@@ -160,6 +164,7 @@ class PodRunner:
                 "initContainers": [container.status() for container in self.order.init],
                 "containers": [container.status() for container in self.order.main],
                 "backOff": {each.name: each.back_off.as_json() for each in self.containers if each.back_off.pause},
+                "interrupted": [each.name for each in self.containers if each.interrupted],
                 "reason": self.reason, "message": self.message, "finished": finished,
             })  # fmt: skip
         self.reporter.write()

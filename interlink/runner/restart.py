@@ -64,6 +64,7 @@ class Past:
         self.status: Dict[str, Any] = next((item for item in everyone if item["name"] == name), {})
         self.state: Dict[str, Any] = self.status.get("state", {})
         self.last_state: Dict[str, Any] = self.status.get("lastState", {})
+        self.interrupted = name in report.get("interrupted", ())
         self.restarts = int(self.status.get("restartCount", 0))
         #: Whether it was started before, and the start that comes next is not counted yet.
         self.ran = bool(self.last_state)
@@ -73,7 +74,8 @@ class Past:
 
     def stays(self, role: str, policy: str) -> bool:
         """Return whether the container is done for good: as under a kubelet that makes a pod's sandbox anew."""
-        return role == "main" and policy == "OnFailure" and self.state.get("terminated", {}).get("exitCode") == 0
+        succeeded = self.state.get("terminated", {}).get("exitCode") == 0
+        return role == "main" and policy == "OnFailure" and succeeded and not self.interrupted
 
     def run_again(self) -> None:
         """Make the last run's state the one before."""

@@ -94,11 +94,16 @@ def place(pod: Pod, rules: JobRules, *, grace: int) -> Placement:
             limit_minutes=minutes("--time", flags["time"]) if "time" in flags else None,
             warning=flags.get("signal", ""),
         ),
-        requeue="requeue" in flags,
+        requeue=_requeue(pod, flags),
         options=options,
         flavor=flavor,
         gpus_for_all=not resources.extended and _has_gpus(rules, gres, options),
     )
+
+
+def _requeue(pod: Pod, flags: Flags) -> bool:
+    """Return whether Slurm may run the job again; with restartPolicy Never a pod runs once, unless a flag says more."""
+    return "requeue" in flags or ("no-requeue" not in flags and pod.spec.restartPolicy != "Never")
 
 
 def _own_flags(pod: Pod, rules: JobRules, forced: Flags) -> list[Flags]:

@@ -50,6 +50,8 @@ log = logging.getLogger(__name__)
 _SPOOL_SECONDS, _SLURM_SECONDS, _HOUSEKEEPING_SECONDS = 0.2, 0.2, 60.0
 #: With no living pod Slurm is asked this much less often.
 _IDLE_FACTOR = 5
+#: The pause between two looks is so much longer than one takes: thousands of jobs are looked at less often.
+_POLL_SHARE = 4
 #: While Slurm is away it is asked no more often than this.
 _OUTAGE_SECONDS = 2.0
 _CAPACITY_SECONDS = 10.0
@@ -89,10 +91,19 @@ class SlurmBackend:
         self._submitter = Submitter(settings, self._folders, self._table, self._driver, self._site)
         self._updater = Updater(self._folders, self._table)
         self._logs = Logs(self._table, self._folders)
-        self._last_poll = -float("inf")
+        #: When Slurm was last asked, and how many seconds that took.
+        self._last_poll, self._poll_cost = -float("inf"), 0.0
         self._capacity: tuple[float, Capacity] | None = None
         self._capacity_lock = threading.Lock()
-        spool, housekeeping = Spool(self._folders, self._table), Housekeeping(self._table, self._folders)
+        spool, housekeeping = (
+            Spool(self._folders, self._table),
+            Housekeeping(
+                self._table,
+                self._folders,
+                folder_seconds=config.job_folder_retention,
+                ended_seconds=config.ended_pod_retention * 86_400,
+            ),
+        )
         self._slurm_worker = Worker("slurm", self._slurm_step, _SLURM_SECONDS)
         self._workers = (
             self._slurm_worker,
@@ -189,11 +200,16 @@ class SlurmBackend:
     def _slurm_step(self) -> None:
         """Poll when it is time, then end what is to be ended."""
         interval = self._config.slurm_poll_seconds * (1 if self._table.living else _IDLE_FACTOR)
+        if time.monotonic() < self._table.hurry_until:
+            interval = min(interval, _SLURM_SECONDS)
+        interval = max(interval, self._poll_cost * _POLL_SHARE)
         if self._site.outage:
             interval = max(interval, _OUTAGE_SECONDS)
-        if time.monotonic() - self._last_poll >= interval:
-            self._reconciler.poll()
+        began = time.monotonic()
+        if began - self._last_poll >= interval:
+            answered = self._reconciler.poll()
             self._last_poll = time.monotonic()
+            self._poll_cost = self._last_poll - began if answered else 0.0
         self._lifecycle.act()
 
     def _wake(self) -> None:

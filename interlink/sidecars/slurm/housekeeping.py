@@ -1,7 +1,8 @@
 """What is cleared away with time: folders of deleted pods, old tombstones, intents that nobody came back for.
 
 Driven by ``backend``'s housekeeping thread, because removing a large folder on a network file system takes its time.
-Invariant: a folder goes only when its pod was deleted and has ended, or surely never had a job.
+Invariant: a folder goes only when its pod was deleted and has ended, or surely never had a job; or where the
+administrator has said so, long after the end of a pod that nobody deletes, because its cluster is gone.
 """
 
 import logging
@@ -11,8 +12,6 @@ from interlink.sidecars.slurm.folders import JobFolders
 from interlink.sidecars.slurm.pods import PodTable
 
 log = logging.getLogger(__name__)
-#: A reader of the log may still be at its end.
-FOLDER_SECONDS = 60.0
 TOMBSTONE_SECONDS = 24 * 3600.0
 INTENT_SECONDS = 3600.0
 _LITTER_SECONDS = 24 * 3600.0
@@ -21,18 +20,29 @@ _LITTER_SECONDS = 24 * 3600.0
 class Housekeeping:
     """Removes what has served its time."""
 
-    def __init__(self, table: PodTable, folders: JobFolders) -> None:
+    def __init__(
+        self, table: PodTable, folders: JobFolders, *, folder_seconds: float = 60.0, ended_seconds: float = 0.0
+    ) -> None:
+        """``folder_seconds`` after a pod was deleted and has ended its folder goes: a reader may be at its end.
+
+        ``ended_seconds`` is the same for a pod that nobody has deleted; 0 keeps it.
+        """
         self._table = table
         self._folders = folders
+        self._folder_seconds = folder_seconds
+        self._ended_seconds = ended_seconds
 
     def tick(self) -> None:
         """Clear away once."""
         now = time.time()
         homes = list(self._folders.all(self._table.store.users()))
         there = {uid for home in homes for uid in home.uids()}
-        for uid in there.intersection(self._table.store.deleted_and_ended(now - FOLDER_SECONDS)):
+        for uid in there.intersection(self._table.store.deleted_and_ended(now - self._folder_seconds)):
             if self._remove(uid):
                 there.discard(uid)
+        if self._ended_seconds:
+            ended = self._table.store.ended(now - self._ended_seconds)
+            self._table.store.drop([uid for uid in ended if uid not in there or self._remove(uid)])
         old = [uid for uid in self._table.store.deleted_and_ended(now - TOMBSTONE_SECONDS) if uid not in there]
         if old:
             self._table.store.drop(old)

@@ -18,6 +18,9 @@ from interlink.sidecars.changes import ChangeJournal
 from interlink.sidecars.slurm.store import Row, Store, StoreError
 from interlink.wire.messages import PodStatus
 
+#: How long a job takes at most, as a rule, to end after its runner's last word.
+HURRY_SECONDS = 3.0
+
 
 @dataclass(eq=False, slots=True)
 class LivePod:
@@ -92,6 +95,8 @@ class PodTable:
         self.living: dict[str, LivePod] = {}
         #: Those of them that were deleted.
         self.ending: dict[str, LivePod] = {}
+        #: Until then a job is about to end: Slurm's word of it is worth a look sooner.
+        self.hurry_until = 0.0
         self._journal = journal
 
     def adopt(self, row: Row) -> LivePod:
@@ -200,6 +205,8 @@ class PodTable:
             self.store.save((status, pod.report, now if status.ended else None) for pod, status in changed)
             for pod, status in changed:
                 pod.status = status
+                if pod.report is not None and pod.report.finished and not status.ended:
+                    self.hurry_until = time.monotonic() + HURRY_SECONDS
                 if status.ended:
                     self.living.pop(pod.uid, None)
                     self.ending.pop(pod.uid, None)

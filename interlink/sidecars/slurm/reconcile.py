@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable
 
 from interlink.core.job.facts import JobFacts
-from interlink.core.job.states import JobPhase
+from interlink.core.job.states import JobPhase, job_end
 from interlink.core.job.waiting import steady
 from interlink.sidecars.slurm.driver import SlurmDriver, SlurmRefused, SlurmUnavailable
 from interlink.sidecars.slurm.folders import JobFolders, is_uid
@@ -24,8 +24,9 @@ log = logging.getLogger(__name__)
 ASK_HISTORY_AFTER, LOST_AFTER = 3, 5
 #: How long accounting is left in peace after it did not answer; nothing is believed lost meanwhile.
 HISTORY_AGAIN_SECONDS = 10.0
-#: How long the runner's last report may take through a network file system once Slurm says that the job is over.
-REPORT_SECONDS = 5.0
+#: How long the runner's last report may take through a network file system once Slurm says that the job is over, and
+#: how long a first one of a job that Slurm killed: most likely its runner had not begun.
+REPORT_SECONDS, FIRST_REPORT_SECONDS = 5.0, 0.5
 
 
 class Reconciler:
@@ -153,7 +154,12 @@ class Reconciler:
             if pod.ended_seen is None:
                 pod.ended_seen = now
             finished = pod.report is not None and pod.report.finished
-            pod.settled = finished or now - pod.ended_seen >= self._report_seconds
+            pod.settled = finished or now - pod.ended_seen >= self._patience(pod)
+
+    def _patience(self, pod: LivePod) -> float:
+        """Return how long the runner's last report is waited for: a moment where it was killed before its first."""
+        killed_early = pod.report is None and pod.job is not None and not job_end(pod.job.state).ordinary
+        return min(self._report_seconds, FIRST_REPORT_SECONDS) if killed_early else self._report_seconds
 
     def _believe_missing(self, missing: list[LivePod]) -> None:
         """Decide on jobs that Slurm has not known for some answers in a row."""

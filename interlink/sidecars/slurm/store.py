@@ -198,6 +198,14 @@ class Store:
             ).fetchall()
         return [uid for (uid,) in rows]
 
+    def ended(self, before: float) -> list[str]:
+        """Return the UIDs of pods that had ended before the given time, and that nobody has deleted."""
+        with self._lock:
+            rows = self._quick.execute(
+                "SELECT uid FROM pods WHERE deleted_at IS NULL AND ended_at <= ?", (before,)
+            ).fetchall()
+        return [uid for (uid,) in rows]
+
     def drop(self, uids: Iterable[str]) -> None:
         """Remove the rows of pods whose tombstones have served their time."""
         with self._transaction(self._quick) as database:

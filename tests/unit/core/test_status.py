@@ -290,6 +290,20 @@ def test_a_container_that_had_succeeded_for_good_does_not_wait_again(policy: str
     assert "waiting" in status.containers[0]["state"]
 
 
+def test_an_exit_0_on_slurms_own_request_to_end_is_no_success_while_the_job_may_run_again() -> None:
+    """A preempted application that saved its state and exited well has not done its work."""
+    pod = msgspec.structs.replace(POD, restart_policy="OnFailure")
+    well = {"terminated": {"exitCode": 0, "reason": "Completed", "startedAt": "2026-01-01T00:00:01Z"}}
+    report = _report(well, well, finished=True, interrupted=["a"])
+    stopping = pod_status(pod, job_id="12", job=_job("RUNNING"), report=report)
+    assert _states(stopping) == [RUNNING, well]
+    requeued = pod_status(pod, job_id="12", job=_job("PENDING", restart_count=1), report=report)
+    assert ("waiting" in _states(requeued)[0], _states(requeued)[1]) == (True, well)
+    assert requeued.containers[0]["lastState"] == well
+    over = pod_status(pod, job_id="12", job=_job("PREEMPTED"), report=report)
+    assert (_states(over), over.ended, over.reason) == ([well, well], True, "Preempted")
+
+
 def test_a_container_that_had_not_started_waits_on_without_a_restart() -> None:
     report = _report({"waiting": {"reason": "CrashLoopBackOff"}}, {"waiting": {"reason": "ContainerCreating"}})
     report.containers[1]["lastState"] = ENDED

@@ -193,6 +193,21 @@ def test_what_succeeded_on_failure_is_not_run_again_by_a_requeued_job_but_init_c
     assert [site.status(name)["restartCount"] for name in ("init", "main")] == [1, 1]
 
 
+def test_an_exit_0_that_slurm_had_asked_for_is_no_success_when_the_job_runs_again(site: Site) -> None:
+    plan = site.plan(step("tell well", "well"), step("trap 'exit 0' TERM; tell main; while true; do sleep 0.1; done"),
+                     volumes=SHARED, restart_policy="OnFailure")  # fmt: skip
+    with site.start(plan) as runner:
+        site.wait(lambda: site.reports() and site.ends()["well"] and story(site) == ["well", "main"])
+        runner.terminate()
+        runner.wait(20)
+    assert (site.ends()["main"]["exitCode"], site.last().interrupted) == (0, ["main"])
+    with site.start(plan, SLURM_RESTART_COUNT="1") as runner:
+        site.wait(lambda: site.last().restart == 1 and site.running())
+        assert site.status()["restartCount"] == 1
+        runner.kill()
+    assert site.ends()["well"]["exitCode"] == 0
+
+
 def test_last_words_come_from_the_file_that_the_pod_names(site: Site) -> None:
     one = shell("printf 'wörds' > $INTERLINK_MOUNTS/dev/termination-log; exit 2", "one")
     two = shell("echo said > $INTERLINK_MOUNTS/x/y", "two", termination_message_path="/x/y")

@@ -16,6 +16,7 @@ from interlink.wire.decoding import decode_json
 from interlink.wire.messages import RetrievedPodData
 sys.setswitchinterval(1e-6)
 together = threading.Barrier(16)
+pod = b'{"pod":{"metadata":{"name":"a","namespace":"n","uid":"u"},"spec":{"containers":[]}}}'
 def run():
     together.wait()
     data = b'{"pod":{"metadata":{"name":"a","namespace":"n","uid":"u"},"spec":{"containers":[]}}}'

@@ -156,6 +156,15 @@ def test_time_signal_and_requeue() -> None:
     assert not placed(annotations={VK + "flags": "--requeue --no-requeue"}).requeue
 
 
+@pytest.mark.parametrize(
+    ("policy", "flags", "requeue"),
+    [("Always", "", True), ("OnFailure", "", True), ("Never", "", False), ("Never", "--requeue", True),
+     ("Always", "--no-requeue", False)],
+)  # fmt: skip
+def test_a_pod_that_may_be_restarted_may_be_requeued(policy: str, flags: str, requeue: bool) -> None:
+    assert placed(annotations={VK + "flags": flags}, restartPolicy=policy).requeue == requeue
+
+
 FLAVORS = {
     "cpu": Flavor(name="cpu", flags={"partition": "cpu"}),
     "one": Flavor(name="one", flags={"gres": "gpu:1"}),

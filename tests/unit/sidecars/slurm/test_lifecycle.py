@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from interlink.sidecars.backend import Deleted
+from interlink.sidecars.slurm.housekeeping import Housekeeping
 from interlink.wire.pod import Pod
 from tests.unit.sidecars.slurm.bench import UID, Bench, make_pod
 
@@ -164,6 +165,25 @@ def test_housekeeping_removes_what_was_deleted_and_forgets_it_after_a_day(
     assert bench.status() is not None
     monkeypatch.setattr(time, "time", lambda: now + 90_000)
     bench.housekeeping.tick()
+    assert bench.status() is None
+
+
+def test_the_folder_of_an_ended_pod_stays_while_nobody_deletes_it_unless_the_site_says_how_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(tmp_path)
+    bench.create()
+    bench.driver.move(1, "CANCELLED")
+    bench.reconciler.poll()
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 40 * 86_400)
+    bench.housekeeping.tick()
+    assert list(bench.folders.uids()) == [UID]
+    assert bench.status() is not None
+    Housekeeping(bench.table, bench.folders, ended_seconds=41 * 86_400).tick()
+    assert list(bench.folders.uids()) == [UID]
+    Housekeeping(bench.table, bench.folders, ended_seconds=30 * 86_400).tick()
+    assert list(bench.folders.uids()) == []
     assert bench.status() is None
 
 
