@@ -26,6 +26,7 @@ class Action:
     """An attempt under way. ``fd`` gets readable when there is something to take; then call ``poll``."""
 
     def __init__(self, pid: int, fd: int, deadline: float, guard: Guard) -> None:
+        #: ``fd`` is negative once the attempt has closed its end; its own end is told by SIGCHLD.
         self.pid, self.fd, self.deadline, self.guard = pid, fd, deadline, guard
         self.output = b""
         self.timed_out = False
@@ -59,16 +60,22 @@ class Action:
 
     def _close(self) -> None:
         self._read()
-        os.close(self.fd)
+        self._close_pipe()
         self.guard.tell(self.pid, alive=False)
 
+    def _close_pipe(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
     def _read(self) -> None:
-        while True:
+        while self.fd >= 0:
             try:
                 data = os.read(self.fd, 65536)
             except BlockingIOError:
                 return
             if not data:
+                self._close_pipe()
                 return
             self.output = (self.output + data)[:_MOST_OUTPUT]
 
@@ -97,8 +104,8 @@ class Call(Action):
 class Failed(Action):
     """An attempt that could not even begin."""
 
-    def __init__(self, message: str) -> None:
-        self.fd = -1
+    def __init__(self, clock: float, message: str) -> None:
+        self.fd, self.deadline = -1, clock
         self.outcome = Outcome(False, message)
 
 
@@ -109,18 +116,17 @@ def start(handler: Dict[str, Any], clock: float, timeout: float, enter: Enter, g
             return _start_command(enter(handler["command"]), clock + timeout, guard)
         return _start_call(handler, clock + timeout, guard)
     except (OSError, ValueError, RunnerError) as error:
-        return Failed(words(error))
+        return Failed(clock, words(error))
 
 
 def _fork(child: Callable[[int], None]) -> Tuple[int, int]:
     """Run ``child`` with the writing end of a pipe in a new process; return its id and the reading end."""
     reading, writing = os.pipe()
     sys.stderr.flush()
-    pid = os.fork()
+    parent, pid = os.getpid(), os.fork()
     if pid == 0:
         try:
-            _be_a_child()
-            os.close(reading)
+            _be_a_child(parent, writing)
             child(writing)
         finally:
             os._exit(0)
@@ -147,10 +153,21 @@ def _start_call(handler: Dict[str, Any], deadline: float, guard: Guard) -> Actio
     return Call(pid, reading, deadline, guard)
 
 
-def _be_a_child() -> None:
-    """Let go of what is the runner's: its signals, its session, and a life of our own beyond its end."""
+def _be_a_child(parent: int, writing: int) -> None:
+    """Let go of what is the runner's: its signals, its session, its files but one, and a life beyond its end.
+
+    Above all of the guard's pipe: it tells the runner's end by being closed everywhere.
+    """
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     die_with_parent()
+    if os.getppid() != parent:
+        os._exit(1)
     os.setsid()
+    for descriptor in map(int, os.listdir("/proc/self/fd")):
+        if descriptor > 2 and descriptor != writing:
+            try:
+                os.close(descriptor)
+            except OSError:
+                pass  # it was the listing's own

@@ -1,9 +1,10 @@
 """How a command gets into a running container: a child of ours joins the namespaces of the container's first process.
 
 Used by probes and hooks, and made for exec and attach, which come from a step of the same job: it takes the process id
-that the runner started, no more. Joining took 5 ms where apptainer's instances take 130 ms, and works for every runtime
-with user namespaces. Invariant: no program of the host is ever started with variables of the container (its LD_PRELOAD
-would run outside): the child joins first, and what it then executes is the container's own.
+that the runner started and the container's variables, no more. Joining took 5 ms where apptainer's instances take
+130 ms, and works for every runtime with user namespaces. Invariant: no program of the host is ever started with
+variables of the container (its LD_PRELOAD would run outside): the child joins first, and what it then executes is the
+container's own.
 """
 
 import ctypes
@@ -17,6 +18,9 @@ from interlink.runner.runtimes import Launch
 #: In the order of joining: the user namespace gives the right to join the others.
 _NAMESPACES = ("user", "mnt", "ipc", "uts", "net", "cgroup", "pid")
 _FALLBACK_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_PR_SET_NO_NEW_PRIVS = 38
+#: What apptainer runs inside before the container's own command: it has not all of the container's variables yet.
+_BEFORE_THE_COMMAND = b"/.singularity.d/actions/"
 #: As a shell and a container runtime say it.
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126
 
@@ -28,10 +32,12 @@ class Entry(NamedTuple):
     inside: Optional[int] = None
 
 
-def entry(pid: int, argv: List[str]) -> Entry:
+def entry(pid: int, argv: List[str], values: Optional[Dict[str, str]] = None) -> Entry:
     """Return how ``argv`` starts inside the container whose runtime is our process ``pid``.
 
-    Raises RunnerError where it has no process inside (any more), and where nobody may join it.
+    It has the first process's variables, with ``values`` (the image's and the pod's) as they were given: the first
+    process may have changed them. Raises RunnerError where the container has no process inside (any more), and where
+    nobody may join it.
     """
     inside = process_inside(pid)
     if inside is None:
@@ -41,7 +47,7 @@ def entry(pid: int, argv: List[str]) -> Entry:
             "the site's container runtime makes containers without user namespaces (it is installed setuid), which "
             "nobody but root can enter; its administrator can add --userns to SingularityDefaultOptions"
         )
-    return Entry(Launch(argv, environment_of(inside)), inside)
+    return Entry(Launch(argv, {**environment_of(inside), **(values or {})}), inside)
 
 
 def execute(what: Entry) -> NoReturn:
@@ -62,12 +68,12 @@ def execute(what: Entry) -> NoReturn:
 
 
 def process_inside(pid: int) -> Optional[int]:
-    """Return the first process below ``pid``, or itself, whose root is a container's."""
+    """Return the first process below ``pid``, or itself, that runs a program of a container."""
     waiting = [pid]
     tree = _children() if os.path.exists("/proc/{}".format(pid)) else {}
     while waiting:
         candidate = waiting.pop(0)
-        if "mnt" in _foreign(candidate) and _has_other_root(candidate):
+        if "mnt" in _foreign(candidate) and _has_other_root(candidate) and _runs_what_is_inside(candidate):
             return candidate
         waiting += tree.get(candidate, [])
     return None
@@ -99,11 +105,13 @@ def _join(pid: int) -> None:
     os.chdir(root)
     os.chroot(".")
     os.chdir(folder)
+    LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)  # as the container's own processes: nothing set-user-id
+    die_with_parent()  # again: the change of credentials forgot it
     child = os.fork()
     if child != 0:
         _, status = os.waitpid(child, 0)
         os._exit(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status))
-    die_with_parent()  # only now: a change of credentials forgets it
+    die_with_parent()
 
 
 def _foreign(pid: int) -> List[str]:
@@ -126,6 +134,21 @@ def _has_other_root(pid: int) -> bool:
     except OSError:
         return False
     return (own.st_dev, own.st_ino) != (ours.st_dev, ours.st_ino)
+
+
+def _runs_what_is_inside(pid: int) -> bool:
+    """Whether a process executes a file that is there inside, and not a runtime's own program that entered first."""
+    try:
+        root, path = (os.readlink("/proc/{}/{}".format(pid, name)) for name in ("root", "exe"))
+        if root != "/" and path.startswith(root + "/"):
+            path = path[len(root) :]  # its root is a folder of its mounts' root (chroot), not that root itself
+        own, there = os.stat("/proc/{}/exe".format(pid)), os.stat("/proc/{}/root{}".format(pid, path))
+        with open("/proc/{}/cmdline".format(pid), "rb") as file:
+            line = file.read().split(b"\0")
+    except OSError:
+        return False
+    same = (own.st_dev, own.st_ino) == (there.st_dev, there.st_ino)
+    return same and not any(word.startswith(_BEFORE_THE_COMMAND) for word in line[:2])
 
 
 def _children() -> Dict[int, List[int]]:
