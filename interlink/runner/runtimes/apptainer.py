@@ -7,7 +7,8 @@ What apptainer 1.4 was seen to do decides the form:
 - It turns an image's ENV into a shell script, which an odd value breaks with all that stands behind it, and which
   replaces an empty value of the pod by the image's; and it does not know WORKDIR. So where the registry told what the
   image says, that is given to it word by word, and its own scripts are covered by a folder of ours.
-- It keeps HOME for itself; one fixed script of ours sets it as the last.
+- It keeps HOME for itself, and makes nothing in its /dev for a bind, as /dev/termination-log; one fixed script of ours
+  sets the one and links the other, as the last.
 """
 
 import os
@@ -46,8 +47,16 @@ _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 FOR_APPTAINER = ("APPTAINER_TMPDIR", "SINGULARITY_TMPDIR", "XDG_RUNTIME_DIR")
 #: Where a container's environment scripts are, the one behind which apptainer adds what came by the prefix, and ours.
 SCRIPTS, BEHIND, OURS = "/.singularity.d/env", "99-base.sh", "zz-interlink.sh"
-HOME = "INTERLINK_HOME"
-SCRIPT = b'if [ -n "${INTERLINK_HOME+x}" ]; then export HOME="$INTERLINK_HOME"; unset INTERLINK_HOME; fi\n'
+HOME, LINK = "INTERLINK_HOME", "INTERLINK_LINK"
+SCRIPT = b"""\
+if [ -n "${INTERLINK_HOME+x}" ]; then export HOME="$INTERLINK_HOME"; unset INTERLINK_HOME; fi
+if [ -n "${INTERLINK_LINK+x}" ]; then ln -s /.interlink-link "$INTERLINK_LINK" 2>/dev/null; unset INTERLINK_LINK; fi
+"""
+#: Where a bind below /dev is instead, and the folders that apptainer makes in /dev by itself.
+LINKED, DEV = "/.interlink-link", "/dev/"
+DEV_FOLDERS = (DEV + "shm", DEV + "mqueue")
+#: The same file system by a name that is not below /dev: apptainer leaves binds from /dev to /dev out without a word.
+ROOT = "/proc/self/root"
 #: mksquashfs takes a quarter of the node's memory and all of its cores by itself. With this a pull stays below 200 MB.
 SQUASHFS = "-mem 64M -processors 2"
 
@@ -75,13 +84,19 @@ class Apptainer(Runtime):
         argv = [self.executable, "-s", verb, *OPTIONS, *GPU_OPTIONS.get(spec.get("gpu", ""), ()), *self.options]
         folder = working_folder(spec, image)
         argv += ["--pwd", folder] if folder else []
-        for bind in [self._scripts(whole=image.config is not None), *parents_first(binds)]:
-            argv += ["--mount", _mount(bind)]
+        environment = self.environment(image, pairs)
+        argv += ["--mount", _mount(self._scripts(whole=image.config is not None))]
+        for bind in parents_first(binds):
+            if bind.destination.startswith(DEV) and bind.destination.rstrip("/") not in DEV_FOLDERS:
+                environment[self.prefix + LINK] = bind.destination
+                argv += ["--mount", _mount(bind._replace(destination=LINKED))]
+            else:
+                argv += ["--mount", _mount(bind)]
         if image.config is None:
             words = [*(spec.get("command") or ()), *(spec.get("args") or ())]
         else:
             words = command_line(spec, image)
-        return Launch([*argv, image.path, *words], self.environment(image, pairs))
+        return Launch([*argv, image.path, *words], environment)
 
     def environment(self, image: ImageFile, pairs: Pairs) -> Dict[str, str]:
         """Return the environment that gives the container its variables byte for byte, and nothing of the job's."""
@@ -124,6 +139,7 @@ class Apptainer(Runtime):
 
 def _mount(bind: Bind) -> str:
     """Return --mount's word: one line of CSV, in which a field with a comma or a quote in it is quoted."""
-    fields: List[str] = ["type=bind", "source=" + bind.source, "destination=" + bind.destination]
+    source = ROOT + bind.source if bind.source.startswith(DEV) else bind.source
+    fields: List[str] = ["type=bind", "source=" + source, "destination=" + bind.destination]
     fields += ["ro"] if bind.read_only else []
     return ",".join('"{}"'.format(f.replace('"', '""')) if set(f) & set(',"\r\n') else f for f in fields)

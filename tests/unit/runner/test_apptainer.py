@@ -163,6 +163,20 @@ def test_binds_come_parents_first_and_say_what_is_read_only(runtime: Apptainer) 
     ]
 
 
+def test_a_file_below_dev_is_linked_to_where_apptainer_lets_it_be(runtime: Apptainer) -> None:
+    """It makes nothing in its own /dev for a bind, and the container would not start."""
+    launch = runtime.launch({}, KNOWN, [Bind("/job/termination/main", "/dev/termination-log")], [])
+    assert mounts(launch.argv)[1:] == ["type=bind,source=/job/termination/main,destination=/.interlink-link"]
+    assert launch.environment["APPTAINERENV_INTERLINK_LINK"] == "/dev/termination-log"
+
+
+def test_memory_of_the_node_shows_as_the_containers_shared_memory(runtime: Apptainer) -> None:
+    """A bind from /dev to /dev apptainer leaves out without a word."""
+    launch = runtime.launch({}, KNOWN, [Bind("/dev/shm/pod", "/dev/shm")], [])
+    assert mounts(launch.argv)[1:] == ["type=bind,source=/proc/self/root/dev/shm/pod,destination=/dev/shm"]
+    assert "APPTAINERENV_INTERLINK_LINK" not in launch.environment
+
+
 SOURCE = Source("docker://registry/app@sha256:1", "registry", "app", "sha256:1")
 
 
