@@ -8,11 +8,16 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
+from interlink.runner.actions import Action, start
 from interlink.runner.crilog import Log
 from interlink.runner.ending import Ending
+from interlink.runner.enter import Entry, entry, process_inside
 from interlink.runner.files import RunnerError, words
+from interlink.runner.opening import Opening
+from interlink.runner.probes import Probes
 from interlink.runner.process import KILLED, Process
 from interlink.runner.restart import Past, go_duration, is_restarted
+from interlink.runner.runtimes import Launch
 from interlink.runner.streams import Streams
 from interlink.runner.termination import LastWords
 from interlink.runner.times import now, seconds
@@ -34,7 +39,10 @@ class Container:
         )  # fmt: skip
         self.words = LastWords(plan, spec)
         self.process: Optional[Process] = None
+        self.launch: Optional[Launch] = None
+        self.opening: Optional[Opening] = None
         self.ending: Optional[Ending] = None
+        self.probes = Probes(spec, self._act)
         #: What a container waits for that has not been started yet, in the kubelet's word.
         self.unborn = "PodInitializing" if plan.get("initContainers") else "ContainerCreating"
         self.state: Dict[str, Any] = {"waiting": {"reason": self.unborn}}
@@ -62,10 +70,9 @@ class Container:
 
     def status(self) -> Dict[str, Any]:
         """Return the v1.ContainerStatus."""
-        running = "running" in self.state
         status = {
             "name": self.name, "image": self.spec["image"], "state": self.state, "lastState": self.last_state,
-            "ready": running, "started": running, "restartCount": self.restarts,
+            "ready": self.probes.ready, "started": self.probes.started, "restartCount": self.restarts,
             "imageID": "" if self.image is None else self.image.id,
         }  # fmt: skip
         if self.role == "init":
@@ -100,7 +107,14 @@ class Container:
 
     def times(self) -> List[float]:
         """Return the moments at which something is due."""
-        return [self.due, *([] if self.ending is None else [self.ending.kill_at])]
+        times = [self.due, *self.probes.due()]
+        times += [] if self.opening is None else self.opening.times()
+        return times + ([] if self.ending is None else [self.ending.kill_at])
+
+    def descriptors(self) -> List[int]:
+        """Return the descriptors that say that a hook or an attempt of a probe has ended."""
+        parts = [part for part in (self.opening, self.ending, self.probes) if part is not None]
+        return [descriptor for part in parts for descriptor in part.descriptors()]
 
     def _id(self) -> str:
         return "slurm://{}/{}".format(self.pod.job, self.name)
@@ -117,8 +131,8 @@ class Container:
         except (OSError, ValueError, RunnerError) as error:
             self._ended({"exitCode": 128, "reason": "StartError", "message": words(error)}, clock)
         else:
-            self._set({"running": {"startedAt": seconds(self.began)}})
-        self.passed = self.passed or self.role != "init"
+            self.opening = Opening(self.spec.get("postStart"), self._act, self._is_inside, clock)
+            self._open(clock)
 
     def _image_is_there(self, clock: float) -> bool:
         assert self.image is not None
@@ -135,25 +149,86 @@ class Container:
 
     def _launch(self) -> Process:
         image = None if self.image is None else self.image.file
-        with self.pod.volumes.mounts(self.spec) as mounts:
-            binds = [*mounts.binds, self.words.begin()]
-            launch = self.pod.runtime.launch(self.spec, image, binds, self.spec.get("env", ()))
+        with self.pod.volumes.mounts(self.spec, self.words.begin()) as mounts:
+            launch = self.pod.runtime.launch(self.spec, image, mounts.binds, self.spec.get("env", ()))
             self.log.begin()
+            self.launch = launch
             streams = Streams(self.pod.plan["folder"], self.spec)
             return Process(launch, streams, self.log, self.pod.guard, mounts.prepare)
 
     def _tend(self, process: Process, clock: float) -> None:
         """Look after a container that runs."""
+        if self.opening is not None:
+            self._open(clock)
+        elif self.ending is None:
+            self._watch(clock)
         if self.ending is not None:
             self.ending.step(clock)
         if process.is_over(clock):
-            self.process = self.ending = None
+            for part in (self.opening, self.ending):
+                if part is not None:
+                    part.cancel()
+            self.probes.stop()
+            self.process = self.opening = self.ending = None
             self._ended(self._end_of(process), clock)
+
+    def _open(self, clock: float) -> None:
+        """Bring the container's opening a step further; with it the container runs, or is ended again."""
+        assert self.opening is not None
+        outcome = self.opening.step(clock)
+        if outcome is None:
+            return
+        self.opening = None
+        if outcome.success:
+            self.probes.begin(clock)
+            self._set({"running": {"startedAt": seconds(self.began)}})
+            self.passed = self.passed or self.role == "main"
+            self._watch(clock)
+        else:
+            self.fault = "FailedPostStartHook: {}".format(outcome.message)
+            self._end_run(clock, self.pod.grace)
+
+    def _watch(self, clock: float) -> None:
+        """Let the probes say how the container is, and act upon it."""
+        probes = self.probes
+        before = (probes.started, probes.ready)
+        probes.step(clock)
+        self.pod.changed = self.pod.changed or before != (probes.started, probes.ready)
+        self.passed = self.passed or (self.role == "sidecar" and probes.started)
+        if probes.failure is not None:
+            self.failed_probe, self.fault = True, probes.failure.message
+            grace = probes.failure.grace
+            self._end_run(clock, self.pod.grace if grace is None else grace)
+
+    def _act(self, handler: Dict[str, Any], clock: float, timeout: float) -> Action:
+        return start(handler, clock, timeout, self._enter, self.pod.guard)
+
+    def _enter(self, argv: List[str]) -> Entry:
+        """Return how a command starts in the container. Raises RunnerError."""
+        assert self.process is not None
+        assert self.launch is not None
+        if self.pod.runtime.images:
+            return entry(self.process.pid, argv)
+        return Entry(self.launch._replace(argv=argv))
+
+    def _is_inside(self) -> bool:
+        """Return whether the container's own process is there, where somebody is going to ask for it."""
+        asked = self.probes.all or self.spec.get("postStart") or self.spec.get("preStop")
+        if not asked or not self.pod.runtime.images:
+            return True
+        return self.process is not None and process_inside(self.process.pid) is not None
 
     def _end_run(self, clock: float, grace: float) -> None:
         """Begin the end of the present run."""
         assert self.process is not None
+        if self.opening is not None:
+            self.opening.cancel()
+            self.opening = None
+        self.probes.stop()
+        self.pod.changed = True
         self.ending = Ending(self.process, clock, grace, lambda: self.pod.order.may_end(self))
+        if self.spec.get("preStop"):
+            self.ending.begin_hook(self.spec["preStop"], self._act, clock)
         self.ending.step(clock)
 
     def _end_of(self, process: Process) -> Dict[str, Any]:
@@ -169,6 +244,7 @@ class Container:
         """Note the end of a run, and decide what comes after it."""
         if not terminated["message"]:
             del terminated["message"]
+        self.passed = self.passed or self.role == "main"
         terminated.update(startedAt=seconds(self.began), finishedAt=seconds(now()), containerID=self._id())
         self.interrupted = self.pod.interrupted
         policy, code = self.pod.plan.get("restartPolicy", "Always"), terminated["exitCode"]

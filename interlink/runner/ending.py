@@ -1,12 +1,16 @@
-"""A container's way to its end: its turn, SIGTERM, SIGKILL, all within one grace period. Called by ``container.py``.
+"""A container's way to its end: preStop, its turn, SIGTERM, SIGKILL, all within one grace period. By ``container.py``.
 
-As the kubelet's killContainer: what comes before SIGTERM is taken out of the grace period, and SIGTERM is followed by
-two seconds at least where there was any grace at all.
+As the kubelet's killContainer: the hook's time and the wait for the turn are taken out of the grace period, and SIGTERM
+is followed by two seconds at least where there was any grace at all.
 """
 
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
+
+from interlink.runner.files import say
 
 if TYPE_CHECKING:
+    from interlink.runner.actions import Action
+    from interlink.runner.probes import Act
     from interlink.runner.process import Process
 
 #: What SIGTERM leaves at least, in seconds (minimumGracePeriodInSeconds).
@@ -21,6 +25,12 @@ class Ending:
         self.kill_at = clock + grace
         self.graceful = grace > 0
         self.asked = False
+        self.hook: "Optional[Action]" = None
+
+    def begin_hook(self, handler: Dict[str, Any], act: "Act", clock: float) -> None:
+        """Begin the preStop hook, where there is time for it."""
+        if self.graceful:
+            self.hook = act(handler, clock, self.kill_at - clock)
 
     def hurry(self, clock: float, grace: float) -> None:
         """Take another grace period from now on, if it ends earlier."""
@@ -32,7 +42,26 @@ class Ending:
         if self.asked:
             if late:
                 self.process.kill()
-        elif late or self.may_end():
+        elif late or (self._hook_is_over(clock) and self.may_end()):
+            self.cancel()
             self.asked = True
             self.process.terminate()
             self.kill_at = max(self.kill_at, clock + LEAST) if self.graceful else self.kill_at
+
+    def cancel(self) -> None:
+        """End a hook that is under way."""
+        if self.hook is not None:
+            self.hook.cancel()
+            self.hook = None
+
+    def descriptors(self) -> List[int]:
+        """Return what to wait for."""
+        return [] if self.hook is None or self.hook.fd < 0 else [self.hook.fd]
+
+    def _hook_is_over(self, clock: float) -> bool:
+        outcome = None if self.hook is None else self.hook.poll(clock)
+        if outcome is not None:
+            self.hook = None
+            if not outcome.success:
+                say("PreStopHook failed: {}".format(outcome.message))
+        return self.hook is None

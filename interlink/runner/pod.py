@@ -59,6 +59,8 @@ class PodRunner:
         self.containers = [*init, *main]
         self.wakeup, self.waker = os.pipe()
         limit = plan.get("activeDeadlineSeconds")
+        #: The pod's own grace period, in seconds.
+        self.grace = float(plan.get("terminationGracePeriodSeconds", 30))
         self.deadline = None if limit is None else time.monotonic() + limit
 
     def image_of(self, spec: Dict[str, Any]) -> "Image | None":
@@ -143,8 +145,7 @@ class PodRunner:
     def _near_time_limit(self) -> bool:
         """Return whether SIGTERM is Slurm's warning (--signal), which it may send a minute early (its manual)."""
         end = os.environ.get("SLURM_JOB_END_TIME", "")
-        grace = float(self.plan.get("terminationGracePeriodSeconds", 30))
-        return end.isdigit() and int(end) - time.time() < grace + WARNING
+        return end.isdigit() and int(end) - time.time() < self.grace + WARNING
 
     def _grace(self, deleted: bool) -> float:
         """Return the grace period: that of the deletion where the sidecar wrote one, else the pod's own."""
@@ -155,7 +156,7 @@ class PodRunner:
                     return float(max(int(file.read(32)), 0))
             except (OSError, ValueError) as error:
                 say("{}: {}; the pod's own grace period counts".format(path, error))
-        return float(self.plan.get("terminationGracePeriodSeconds", 30))
+        return self.grace
 
     def _report(self, finished: bool) -> None:
         if self.changed or finished:
@@ -183,10 +184,12 @@ class PodRunner:
         times += [] if self.deadline is None or self.deadline <= clock else [self.deadline]
         timeout = max(0.0, min([TICK, *(moment - clock for moment in times)]))
         waiting = select.poll()
-        for descriptor in (self.wakeup, *sources):
+        # What hooks and probes say is taken by the step that comes next.
+        hooks = [descriptor for container in self.containers for descriptor in container.descriptors()]
+        for descriptor in (self.wakeup, *sources, *hooks):
             waiting.register(descriptor, select.POLLIN)
         for descriptor, _ in waiting.poll(timeout * 1000):
             if descriptor == self.wakeup:
                 os.read(self.wakeup, 4096)
-            else:
+            elif descriptor in sources:
                 sources[descriptor].read(descriptor)

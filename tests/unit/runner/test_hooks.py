@@ -1,0 +1,116 @@
+"""Hooks and probes of real containers: what they do to a container's state, its restarts and its end."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interlink.core.plan import PlanHandler, PlanProbe
+from tests.unit.runner.running import PlanMount, PlanVolume, Site, shell
+
+SHARED = [PlanVolume(name="s", kind="emptyDir")]
+MOUNT = [PlanMount(volume="s", mount_path="/s")]
+TELL = 'tell() { echo "$1" >> "$INTERLINK_MOUNTS/s/story"; }; '
+LOOP = "while :; do sleep 0.05; done"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+def run(script: str) -> PlanHandler:
+    """Return a handler that runs a script in the container."""
+    return PlanHandler(kind="exec", command=["/bin/sh", "-c", TELL + script])
+
+
+def probe(script: str, **fields: Any) -> PlanProbe:
+    """Return a probe that tries every second."""
+    return PlanProbe(handler=run(script), **{"period_seconds": 1, "failure_threshold": 1, **fields})
+
+
+def story(site: Site) -> list[str]:
+    """Return what hooks and containers told, in order."""
+    path = site.job / "volumes" / "s" / "story"
+    return path.read_text().split() if path.exists() else []
+
+
+def test_a_container_runs_once_its_post_start_hook_is_done(site: Site) -> None:
+    main = shell(TELL + "sleep 1; tell end", post_start=run("sleep 0.5; tell hook"), mounts=MOUNT)
+    second = shell(TELL + "tell second", "second", mounts=MOUNT)
+    assert site.run(site.plan(main, second, volumes=SHARED)) == 0
+    assert story(site) == ["hook", "second", "end"]
+    assert site.reports()[0].containers[0]["state"].keys() == {"waiting"}
+
+
+def test_a_post_start_hook_that_fails_ends_the_container_and_says_so(site: Site) -> None:
+    main = shell(f"trap 'exit 6' TERM; {LOOP}", post_start=run("echo no way; exit 1"), mounts=MOUNT)
+    assert site.run(site.plan(main, volumes=SHARED)) == 1
+    assert site.ends()["main"]["exitCode"] == 6
+    assert site.ends()["main"]["message"].startswith("FailedPostStartHook: ")
+    assert "no way" in site.ends()["main"]["message"]
+    assert not any("running" in report.containers[0]["state"] for report in site.reports())
+
+
+def test_the_pre_stop_hook_comes_before_sigterm_and_within_the_grace_period(site: Site) -> None:
+    script = TELL + f"trap 'tell term; exit 0' TERM; tell ready; {LOOP}"
+    good = shell(script, "good", pre_stop=run("sleep 0.3; tell hook"), mounts=MOUNT)
+    endless = shell(f"trap '' TERM; {LOOP}", "endless", pre_stop=run("exec sleep 60"), mounts=MOUNT)
+    plan = site.plan(good, endless, volumes=SHARED, termination_grace_period_seconds=2)
+    with site.start(plan) as runner:
+        site.wait(lambda: site.reports() and site.running("good") and site.running("endless") and story(site))
+        asked = time.monotonic()
+        runner.terminate()
+        runner.wait(30)
+    assert story(site) == ["ready", "hook", "term"]
+    # The endless hook took the grace period, and SIGTERM leaves two seconds all the same.
+    assert 4 <= time.monotonic() - asked < 12
+    assert site.ends()["endless"]["exitCode"] == 137
+
+
+def test_a_container_whose_liveness_fails_is_ended_and_started_again(site: Site) -> None:
+    again = "[ $(grep -c start $INTERLINK_MOUNTS/s/story) = 2 ]"
+    script = TELL + f"trap 'exit 0' TERM; tell start; {again} && exit 0; {LOOP}"
+    main = shell(script, liveness_probe=probe("exit 1"), mounts=MOUNT)
+    assert site.run(site.plan(main, volumes=SHARED, restart_policy="OnFailure")) == 0
+    assert story(site) == ["start", "start"]
+    assert "liveness" in site.status()["lastState"]["terminated"]["message"]
+
+
+def test_readiness_changes_ready_and_nothing_else(site: Site) -> None:
+    script = TELL + f"trap 'exit 0' TERM; sleep 2; tell good; sleep 3; rm $INTERLINK_MOUNTS/s/story; {LOOP}"
+    main = shell(script, readiness_probe=probe("grep good $INTERLINK_MOUNTS/s/story"), mounts=MOUNT)
+    with site.start(site.plan(main, volumes=SHARED)) as runner:
+        site.wait(lambda: "".join("01"[report.containers[0]["ready"]] for report in site.reports()).endswith("010"))
+        assert site.status()["started"]
+        assert site.status()["restartCount"] == 0
+        runner.terminate()
+        runner.wait(20)
+
+
+def test_a_sidecar_lets_the_next_start_once_its_startup_probe_succeeds(site: Site) -> None:
+    slow = shell(
+        TELL + f"trap 'exit 0' TERM; sleep 1.2; tell up; {LOOP}", "slow", mounts=MOUNT, restart_policy="Always",
+        startup_probe=probe("grep up $INTERLINK_MOUNTS/s/story", failure_threshold=20),
+    )  # fmt: skip
+    main = shell(TELL + "tell main", mounts=MOUNT)
+    assert site.run(site.plan(main, init_containers=[slow], volumes=SHARED)) == 0
+    assert story(site) == ["up", "main"]
+
+
+def test_a_killed_runner_leaves_no_hook_behind(site: Site) -> None:
+    main = shell("sleep 60", post_start=run("tell hook; sleep 60; tell late"), mounts=MOUNT)
+    with site.start(site.plan(main, volumes=SHARED)) as runner:
+        site.wait(lambda: story(site) == ["hook"])
+        pids = [path for path in Path("/proc").iterdir() if path.name.isdigit() and _is_hook(path)]
+        assert pids
+        runner.kill()
+    site.wait(lambda: not any(_is_hook(path) for path in pids))
+
+
+def _is_hook(process: Path) -> bool:
+    try:
+        return b"tell late" in (process / "cmdline").read_bytes()
+    except OSError:
+        return False
