@@ -14,7 +14,8 @@ from interlink.runner.files import remove_tree
 if TYPE_CHECKING:
     from interlink.runner.processes import Guard
 
-PREFIX = "interlink-"
+#: With the node's name: nodes that share a folder do not always see each other's locks.
+PREFIX = "interlink-{}-".format(os.uname().nodename)
 
 
 class Scratch:
@@ -40,7 +41,10 @@ def _locked(folder: str) -> int:
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except FileNotFoundError:
         return -1
-    fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    except OSError:
+        return lock  # a file system without locks: then nobody sweeps there either
     if os.fstat(lock).st_nlink:
         return lock
     os.close(lock)
@@ -61,7 +65,7 @@ def sweep(parent: str) -> None:
             if os.fstat(found).st_uid == os.getuid():
                 fcntl.flock(found, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 remove_tree(path)
-        except BlockingIOError:
-            pass  # its job lives
+        except OSError:
+            pass  # its job lives, or the file system has no locks
         finally:
             os.close(found)

@@ -52,7 +52,7 @@ def site_place(volume: Dict[str, Any], protected: List[str]) -> Place:
         os.close(found)
     if kind in TYPES and not TYPES[kind][1](mode):
         raise RunnerError("{}: {} is not {}".format(what, path, TYPES[kind][0]))
-    return Place(root, parts, read_only or bool(volume.get("readOnly")), _is_settled(root, parts))
+    return Place(root, parts, read_only or bool(volume.get("readOnly")), is_settled(root, parts))
 
 
 def _what(volume: Dict[str, Any]) -> str:
@@ -112,7 +112,7 @@ def _open(root: str, parts: Tuple[str, ...], kind: str, mode: int) -> int:
     return descend(root, parts, mode if kind == "DirectoryOrCreate" else 0)
 
 
-def _is_settled(root: str, parts: Tuple[str, ...]) -> bool:
+def is_settled(root: str, parts: Tuple[str, ...]) -> bool:
     """Return whether only root could put another thing into the place of a part: root's folders, closed to others."""
     path = root
     for part in parts:

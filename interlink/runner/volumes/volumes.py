@@ -1,17 +1,16 @@
 """The pod's volumes: made when the job begins, mounted at each start of a container, kept current, counted, removed."""
 
 import os
-import shutil
 import stat
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Set, Tuple
 
-from interlink.runner.files import RunnerError
+from interlink.runner.files import RunnerError, remove_tree
 from interlink.runner.runtimes import Bind
 from interlink.runner.volumes.empty import EmptyDirs
 from interlink.runner.volumes.mounts import Mounts
 from interlink.runner.volumes.places import Place, sub_place
 from interlink.runner.volumes.projection import Projection
-from interlink.runner.volumes.site import site_place
+from interlink.runner.volumes.site import is_settled, site_place
 from interlink.runner.volumes.stage import Stage, can_stage
 from interlink.runner.volumes.update import Updates
 
@@ -32,7 +31,7 @@ class Volumes:
         self.volumes: Dict[str, Dict[str, Any]] = {volume["name"]: volume for volume in plan.get("volumes", ())}
         folder = os.path.realpath(plan["folder"])
         self.root, self._stage_folder = os.path.join(folder, FOLDER), os.path.join(folder, STAGE_FOLDER)
-        shutil.rmtree(self.root, ignore_errors=True)
+        remove_tree(self.root)  # what a run before a requeue has left
         os.makedirs(self.root, 0o700)
         os.makedirs(self._stage_folder, 0o700, exist_ok=True)
         self._updates = Updates(plan["folder"])
@@ -95,14 +94,15 @@ class Volumes:
             return sub_place(place, sub_path, name, 0, settled=True) if sub_path else place
         if kind == "path":
             place = site_place(volume, self.plan.get("protected") or [self._own()])
-            settled = place.settled and (not sub_path or place.read_only)
+            settled = False
         else:
             place = Place(self._empty.folder(name, spec))
             settled = not self._can_be_swapped(spec["name"], name, sub_path)
         if not sub_path:
             return place
         mode = 0 if place.read_only else stat.S_IMODE(os.stat(place.path).st_mode)
-        return sub_place(place, sub_path, name, mode, settled)
+        found = sub_place(place, sub_path, name, mode, settled)
+        return found._replace(settled=is_settled(found.root, found.parts)) if kind == "path" else found
 
     def _own(self) -> str:
         return str(os.path.commonpath([self.plan["folder"], self.plan["spool"]]))
