@@ -87,7 +87,9 @@ class Apptainer(Runtime):
         environment = self.environment(image, pairs)
         argv += ["--mount", _mount(self._scripts(whole=image.config is not None))]
         for bind in parents_first(binds):
-            if bind.destination.startswith(DEV) and bind.destination.rstrip("/") not in DEV_FOLDERS:
+            # What the host's /dev has by that name (the stage of volumes.py sees to it) apptainer shows by itself.
+            there = bind.destination.rstrip("/") in (*DEV_FOLDERS, bind.source)
+            if bind.destination.startswith(DEV) and not there:
                 environment[self.prefix + LINK] = bind.destination
                 argv += ["--mount", _mount(bind._replace(destination=LINKED))]
             else:
@@ -139,7 +141,8 @@ class Apptainer(Runtime):
 
 def _mount(bind: Bind) -> str:
     """Return --mount's word: one line of CSV, in which a field with a comma or a quote in it is quoted."""
-    source = ROOT + bind.source if bind.source.startswith(DEV) else bind.source
+    elsewhere = bind.source.startswith(DEV) and bind.source != bind.destination
+    source = ROOT + bind.source if elsewhere else bind.source
     fields: List[str] = ["type=bind", "source=" + source, "destination=" + bind.destination]
     fields += ["ro"] if bind.read_only else []
     return ",".join('"{}"'.format(f.replace('"', '""')) if set(f) & set(',"\r\n') else f for f in fields)

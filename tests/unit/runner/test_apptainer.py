@@ -170,6 +170,13 @@ def test_a_file_below_dev_is_linked_to_where_apptainer_lets_it_be(runtime: Appta
     assert launch.environment["APPTAINERENV_INTERLINK_LINK"] == "/dev/termination-log"
 
 
+def test_a_file_that_the_hosts_dev_has_too_is_left_to_apptainer(runtime: Apptainer) -> None:
+    path = "/dev/termination-log"
+    launch = runtime.launch({}, KNOWN, [Bind(path, path)], [])
+    assert mounts(launch.argv)[1:] == [f"type=bind,source={path},destination={path}"]
+    assert "APPTAINERENV_INTERLINK_LINK" not in launch.environment
+
+
 def test_memory_of_the_node_shows_as_the_containers_shared_memory(runtime: Apptainer) -> None:
     """A bind from /dev to /dev apptainer leaves out without a word."""
     launch = runtime.launch({}, KNOWN, [Bind("/dev/shm/pod", "/dev/shm")], [])
