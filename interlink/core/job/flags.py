@@ -35,6 +35,8 @@ def parse_words(where: str, words: Iterable[str]) -> Flags:
 
 def split_words(where: str, text: str) -> list[str]:
     """Split a text into words at blanks, but not inside quotes. Raises UnsupportedPod for a quote that does not end."""
+    if not text:
+        return []
     if "\0" in text:
         raise UnsupportedPod(f"{where} has a NUL byte")
     try:

@@ -17,6 +17,8 @@ from interlink.wire.pod import Container, Pod
 
 _MIB = 1024**2
 CPU, MEMORY, DISK = "cpu", "memory", "ephemeral-storage"
+_ALWAYS = frozenset({CPU, MEMORY, DISK})
+_NOTHING = Fraction(0)
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def job_resources(
     Raises UnsupportedPod for a quantity that is none or that Slurm cannot hold, and by name for another resource.
     """
     for container in pod.all_containers:
-        _refuse_unknown(container, extended | {CPU, MEMORY, DISK})
+        _refuse_unknown(container, extended)
     cores = _pod_total(pod, CPU, parse_quantity(default_cpu))
     memory = _pod_total(pod, MEMORY, parse_quantity(default_memory))
     return JobResources(
@@ -50,8 +52,16 @@ def job_resources(
         cpus_said=any(asks_for(container, CPU) for container in pod.all_containers),
         memory_said=any(asks_for(container, MEMORY) for container in pod.all_containers),
         disk_mib=_mebibytes("the pod's ephemeral-storage", _pod_total(pod, DISK, Fraction(0)), MOST),
-        extended={name: pieces for name in sorted(extended) if (pieces := _pieces(pod, name))},
+        extended={name: pieces for name in sorted(_named(pod) & extended) if (pieces := _pieces(pod, name))},
     )
+
+
+def _named(pod: Pod) -> set[str]:
+    """Return the names of all resources that the pod says anything of."""
+    named = set(pod.spec.overhead or ())
+    for container in pod.all_containers:
+        named.update(container.resources.limits or (), container.resources.requests or ())
+    return named
 
 
 def asks_for(container: Container, resource: str) -> bool:
@@ -94,19 +104,21 @@ def _mebibytes(what: str, amount: Fraction, most: int) -> int:
 def _amount(container: Container, resource: str) -> Fraction:
     """Return the container's limit, else its request, else 0; zero means "not said", as in Kubernetes."""
     for source in (container.resources.limits, container.resources.requests):
-        quantity = parse_quantity((source or {}).get(resource, 0))
+        if not source or resource not in source:
+            continue
+        quantity = parse_quantity(source[resource])
         if quantity < 0:
             raise UnsupportedPod(f'container "{container.name}" asks for a negative amount of {resource}')
         if quantity:
             return quantity
-    return Fraction(0)
+    return _NOTHING
 
 
 def _refuse_unknown(container: Container, known: frozenset[str]) -> None:
     """Raise UnsupportedPod if the container asks for a resource that no job of this site can be given."""
     for source in (container.resources.limits, container.resources.requests):
         for resource, value in (source or {}).items():
-            if resource not in known and parse_quantity(value):
+            if resource not in _ALWAYS and resource not in known and parse_quantity(value):
                 raise UnsupportedPod(
                     f'container "{container.name}" asks for {resource} ({value}), which is not mapped on this site; '
                     "remove it, or ask the site's administrator"
