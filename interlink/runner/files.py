@@ -19,10 +19,13 @@ def words(error: Exception) -> str:
 
 
 def say(text: str) -> None:
-    """Write a line into the batch job's own log."""
+    """Write a line into the batch job's own log; on a full disk it is lost, and the pod is not."""
     sys.stderr.flush()
-    sys.stderr.buffer.write(as_utf8("pod_runner: {}\n".format(text)))
-    sys.stderr.buffer.flush()
+    try:
+        # Not by a buffer: what stays in one after a failure fails again, at the latest with the exit status.
+        os.write(sys.stderr.fileno(), as_utf8("pod_runner: {}\n".format(text)))
+    except OSError:
+        pass
 
 
 def read_json(path: str) -> Any:
