@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from interlink.config import Config
 from interlink.config.jobs import job_egress, job_rules, runtimes
@@ -16,6 +17,7 @@ from interlink.core.job.script import ScriptSettings
 from interlink.core.pod.build import PlanSettings
 from interlink.sidecars.backend import NotFound, Unavailable
 from interlink.sidecars.changes import ChangeJournal
+from interlink.sidecars.slurm.accounts import HostAccounts
 from interlink.sidecars.slurm.bundle import runner_bundle
 from interlink.sidecars.slurm.driver import Capacity, SlurmDriver, SlurmRefused, SlurmUnavailable
 from interlink.sidecars.slurm.drivers.choice import choose_driver, site_hosts
@@ -86,7 +88,9 @@ class SlurmBackend:
         self._site = Site(self._driver)
         self._reconciler = Reconciler(self._table, self._folders, self._driver, self._site)
         self._lifecycle = Lifecycle(self._table, self._folders, self._driver, self._site, self._wake)
-        settings = job_settings(config, str(runner), self._folders)
+        settings = replace(
+            job_settings(config, str(runner), self._folders), accounts=HostAccounts(self._hosts.commands())
+        )
         self._rules = settings.rules
         self._submitter = Submitter(settings, self._folders, self._table, self._driver, self._site)
         self._updater = Updater(self._folders, self._table)
