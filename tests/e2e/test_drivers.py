@@ -8,6 +8,7 @@ import re
 import shlex
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 
@@ -25,6 +26,7 @@ from tests.e2e.site import frozen, ssh_access
 from tests.e2e.waiting import wait_for
 from tests.testbed.bed import Bed
 from tests.testbed.docker import CLIENT
+from tests.testbed.site import SHARED
 from tests.unit.sidecars.slurm.driver_contract import DriverContract, make_request, wait_for_job
 
 CHILD = "/opt/interlink/venv/bin/python -m interlink.sidecars.slurm.drivers.pyslurm_child"
@@ -65,13 +67,24 @@ class LoginNode(SshConnection):
         return list(on_edge(self._bed, *super().command(words)))
 
 
+@contextmanager
+def shared_folder(bed: Bed, owner: str) -> Iterator[Path]:
+    """Yield a folder of the site that compute nodes share, of a user's who gets there."""
+    before = bed.site(["stat", "--format=%a", SHARED]).strip()
+    bed.site(["chmod", "711", SHARED])
+    path = bed.site(["mktemp", "--directory", f"--tmpdir={SHARED}"]).strip()
+    bed.site(["chown", f"{owner}:", path])
+    try:
+        yield Path(path)
+    finally:
+        bed.site(["rm", "--recursive", path])
+        bed.site(["chmod", before, SHARED])
+
+
 @pytest.fixture
 def site_folder(bed: Bed) -> Iterator[Path]:
-    """A folder of the site that compute nodes share."""
-    path = bed.site(["mktemp", "--directory", "--tmpdir=/srv/interlink"]).strip()
-    bed.site(["chown", f"{USER}:", path])
-    yield Path(path)
-    bed.site(["rm", "--recursive", path])
+    with shared_folder(bed, USER) as folder:
+        yield folder
 
 
 @pytest.fixture(scope="module")
@@ -185,10 +198,8 @@ class TestSsh(RealContract):
 
     @pytest.fixture
     def folder(self, bed: Bed) -> Iterator[Path]:
-        path = bed.site(["mktemp", "--directory", "--tmpdir=/srv/interlink"]).strip()
-        bed.site(["chown", "user:", path])
-        yield Path(path)
-        bed.site(["rm", "--recursive", path])
+        with shared_folder(bed, "user") as folder:
+            yield folder
 
     @pytest.fixture
     def driver(self, login: Host) -> SlurmDriver:
