@@ -1,6 +1,6 @@
 """A container's image as the runtime takes it, and when it is pulled. Called by ``build``.
 
-A path is judged by its text here; whether it is an image file the runner sees on the node (``runner/images.py``).
+A path is judged by its text here; whether it is an image file the runner sees on the node (``runner/images/``).
 """
 
 import posixpath

@@ -44,6 +44,8 @@ class PodmanHpc(Runtime):
     def launch(self, spec: Dict[str, Any], image: Optional[ImageFile], binds: Sequence[Bind], pairs: Pairs) -> Launch:
         """See Runtime. podman knows the image's entrypoint, variables and user itself."""
         assert image is not None
+        if not image.pinned:
+            raise RunnerError("podman-hpc runs images of registries, and no files: {}".format(image.path))
         argv = [self.executable, "run", *OPTIONS, *GPU_OPTIONS.get(spec.get("gpu", ""), ()), *self.options]
         user, group = spec.get("runAsUser"), spec.get("runAsGroup")
         if user is not None:

@@ -133,6 +133,11 @@ def test_podman_refuses_by_name_what_it_cannot_carry(tmp_path: Path, name: str) 
         launch("podman-hpc", tmp_path, env=[(name, "x\ny")])
 
 
+def test_podman_runs_no_files(tmp_path: Path) -> None:
+    with pytest.raises(RunnerError, match=r"no files: /site/x\.sif"):
+        runtime("podman-hpc", tmp_path).launch({"name": "main"}, ImageFile("/site/x.sif"), [], [])
+
+
 def test_podman_pulls_into_its_own_storage_by_digest(tmp_path: Path) -> None:
     target = tmp_path / "t.podman"
     (found,) = runtime("podman-hpc", tmp_path).pull(
