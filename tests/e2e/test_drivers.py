@@ -4,6 +4,7 @@ The drivers run here and what they drive there, as the services' user: pyslurm's
 edge host behind `docker exec`, and for ssh the whole way from the edge host to its neighbour, which is the login node.
 """
 
+import json
 import re
 import shlex
 import time
@@ -22,7 +23,7 @@ from interlink.sidecars.slurm.folders import JobFolders
 from interlink.sidecars.slurm.transport.host import Host
 from interlink.sidecars.slurm.transport.remote import RemoteHost, agent_words
 from interlink.sidecars.slurm.transport.ssh import SshConnection, SshTarget
-from tests.e2e.site import frozen, ssh_access
+from tests.e2e.site import frozen, run_as, ssh_access
 from tests.e2e.waiting import wait_for
 from tests.testbed.bed import Bed
 from tests.testbed.docker import CLIENT
@@ -66,6 +67,14 @@ class LoginNode(SshConnection):
         """Return the command that runs the words there."""
         return list(on_edge(self._bed, *super().command(words)))
 
+    def close(self) -> None:
+        """End the connection, and leave nothing of it on either host."""
+        exit_it = shlex.join(
+            [*self._target.words(self._user), "-o", f"ControlPath={self._socket()}", "-O", "exit", "c1"]
+        )
+        run_as(self._bed, USER, ["sh", "-c", f"{exit_it} || true; rm -r {self._folder}"])
+        self._folder.rmdir()
+
 
 @contextmanager
 def shared_folder(bed: Bed, owner: str) -> Iterator[Path]:
@@ -104,6 +113,7 @@ def login(bed: Bed) -> Iterator[Host]:
         host = RemoteHost("user@c1", lambda: connection.command(agent_words("/usr/bin/python3")))
         yield host
         host.close()
+        connection.close()
 
 
 class RealContract(DriverContract):
@@ -227,6 +237,7 @@ def test_a_login_node_with_another_key_than_the_known_one_is_not_believed(bed: B
         with pytest.raises(SlurmUnavailable, match="Host key verification failed"):
             CliDriver(lambda _: host).jobs()
         host.close()
+        connection.close()
 
 
 def test_a_controller_that_hangs_costs_one_deadline_and_no_more(bed: Bed) -> None:
@@ -280,3 +291,12 @@ def test_a_job_and_its_files_belong_to_the_user_who_was_asked_for(bed: Bed, site
         bed.site(["rm", "--force", "/etc/sudoers.d/e2e-identity"])
         own.close()
         other.close()
+
+
+def test_the_doctor_says_that_the_site_fits_and_what_a_compute_node_has(bed: Bed) -> None:
+    answer = json.loads(run_as(bed, USER, ["/opt/interlink/venv/bin/interlink", "doctor", "--submit", "-o", "json"]))
+    assert (answer["good"], answer["drivers"]["pyslurm"], answer["drivers"]["cli"]) == (True, "", "")
+    found = {check["name"]: check for check in answer["checks"]}
+    assert found["compute node"]["verdict"] == "good", found
+    assert "apptainer version" in found["compute node"]["said"]
+    assert found["accounting"]["verdict"] == "good"
