@@ -6,7 +6,8 @@ restart policy (``restart.py``) waits again or is done.
 
 import os
 import time
-from typing import TYPE_CHECKING, Any, Dict, List, Optional
+from functools import partial
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
 from interlink.runner.actions import Action, start
 from interlink.runner.crilog import Log
@@ -131,7 +132,7 @@ class Container:
         except (OSError, ValueError, RunnerError) as error:
             self._ended({"exitCode": 128, "reason": "StartError", "message": words(error)}, clock)
         else:
-            self.opening = Opening(self.spec.get("postStart"), self._act, self._is_inside, clock)
+            self.opening = Opening(self.spec.get("postStart"), self._act, self._inside(), clock)
             self._open(clock)
 
     def _image_is_there(self, clock: float) -> bool:
@@ -149,8 +150,10 @@ class Container:
 
     def _launch(self) -> Process:
         image = None if self.image is None else self.image.file
-        with self.pod.volumes.mounts(self.spec, self.words.begin()) as mounts:
-            launch = self.pod.runtime.launch(self.spec, image, mounts.binds, self.spec.get("env", ()))
+        with self.pod.volumes.mounts(self.spec) as mounts:
+            launch = self.pod.runtime.launch(
+                self.spec, image, [*mounts.binds, self.words.begin()], self.spec.get("env", ())
+            )
             self.log.begin()
             self.launch = launch
             streams = Streams(self.pod.plan["folder"], self.spec)
@@ -211,12 +214,13 @@ class Container:
             return entry(self.process.pid, argv)
         return Entry(self.launch._replace(argv=argv))
 
-    def _is_inside(self) -> bool:
-        """Return whether the container's own process is there, where somebody is going to ask for it."""
+    def _inside(self) -> Optional[Callable[[], Optional[int]]]:
+        """Return what finds the container's own process, None where no hook or probe is going to ask for it."""
+        pid = None if self.process is None else self.process.pid
         asked = self.probes.all or self.spec.get("postStart") or self.spec.get("preStop")
-        if not asked or not self.pod.runtime.images:
-            return True
-        return self.process is not None and process_inside(self.process.pid) is not None
+        if pid is None or not asked or not self.pod.runtime.images:
+            return None
+        return partial(process_inside, pid)
 
     def _end_run(self, clock: float, grace: float) -> None:
         """Begin the end of the present run."""

@@ -15,19 +15,25 @@ LOOK, PATIENCE = 0.1, 60.0
 
 
 class Opening:
-    """The opening of one run of a container; ``inside`` says whether its own process is there."""
+    """The opening of one run of a container; ``inside`` finds its own process, None where nobody will ask for it.
 
-    def __init__(self, hook: Optional[Dict[str, Any]], act: Act, inside: Callable[[], bool], clock: float) -> None:
+    It is there once it was found twice: while apptainer makes the container, helpers of its are inside for moments.
+    """
+
+    def __init__(
+        self, hook: Optional[Dict[str, Any]], act: Act, inside: Optional[Callable[[], Optional[int]]], clock: float
+    ) -> None:
         self.hook, self.act, self.inside = hook, act, inside
         self.action: Optional[Action] = None
         self.look_at, self.patient_until = clock, clock + PATIENCE
+        self.found: Optional[int] = None
 
     def step(self, clock: float) -> Optional[Outcome]:
         """Return how the opening ended, None while it goes on."""
         if self.action is None:
             if clock < self.look_at:
                 return None
-            if not self.inside() and clock < self.patient_until:
+            if not self._is_inside() and clock < self.patient_until:
                 self.look_at = clock + LOOK
                 return None
             if self.hook is None:
@@ -35,6 +41,12 @@ class Opening:
             # A postStart hook has no time-out.
             self.action = self.act(self.hook, clock, float("inf"))
         return self.action.poll(clock)
+
+    def _is_inside(self) -> bool:
+        if self.inside is None:
+            return True
+        before, self.found = self.found, self.inside()
+        return self.found is not None and self.found == before
 
     def cancel(self) -> None:
         """End a hook that is under way."""

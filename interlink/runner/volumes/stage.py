@@ -8,7 +8,7 @@ tmpfs, and the runtime binds from there. Needs user namespaces; the runtime's ow
 import ctypes
 import os
 import stat
-from typing import List, Optional, Tuple, Union
+from typing import List, Optional
 
 from interlink.runner.files import as_utf8, words
 from interlink.runner.processes import LIBC
@@ -26,8 +26,6 @@ class Stage:
         #: An empty folder; what is mounted over it only the container's own processes see.
         self.folder = folder
         self._places: List[Place] = []
-        #: Files, and the paths below /dev at which they are to be.
-        self._devices: List[Tuple[str, str]] = []
         self._reading, self._writing = os.pipe()
         os.set_blocking(self._reading, False)
 
@@ -36,11 +34,6 @@ class Stage:
         self._places.append(place)
         return os.path.join(self.folder, str(len(self._places) - 1))
 
-    def add_device(self, source: str, path: str) -> str:
-        """Return the path below /dev, where the file will be once ``enter`` was called."""
-        self._devices.append((source, path))
-        return path
-
     def enter(self) -> None:
         """Enter the namespaces and mount: in the container's process, between fork and exec. Raises OSError."""
         try:
@@ -48,8 +41,6 @@ class Stage:
             _mount("tmpfs", self.folder, "tmpfs", 0, "mode=0700,size=1m")
             for number, place in enumerate(self._places):
                 self._bind(place, os.path.join(self.folder, str(number)))
-            if self._devices:
-                self._cover_devices(os.path.join(self.folder, "dev"))
         except OSError as error:
             os.write(self._writing, as_utf8(words(error)))
             raise
@@ -66,27 +57,13 @@ class Stage:
         os.close(self._writing)
         os.close(self._reading)
 
-    def _cover_devices(self, copy: str) -> None:
-        """Mount over /dev a folder with all of it that this user can use, and the files."""
-        os.mkdir(copy)
-        for name in os.listdir("/dev"):
-            source, target = os.path.join("/dev", name), os.path.join(copy, name)
-            if os.path.islink(source):
-                os.symlink(os.readlink(source), target)
-            elif os.access(source, os.R_OK):
-                _make_like(source, target)
-                _mount(source, target, None, MS_BIND | MS_REC, None)
-        for source, path in self._devices:
-            target = os.path.join(copy, path[len("/dev/") :])
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            _make_like(source, target)
-            _mount(source, target, None, MS_BIND, None)
-        _mount(copy, "/dev", None, MS_BIND | MS_REC, None)
-
     @staticmethod
     def _bind(place: Place, target: str) -> None:
         source = descend(place.root, place.parts)
-        _make_like(source, target)
+        if stat.S_ISDIR(os.fstat(source).st_mode):
+            os.mkdir(target)
+        else:
+            os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         # Recursive: what is mounted below belongs to it, and an unprivileged bind may not uncover what lies there.
         _mount("/proc/self/fd/{}".format(source), target, None, MS_BIND | MS_REC, None)
         os.close(source)
@@ -100,14 +77,6 @@ def enter_namespaces() -> None:
     for name, text in (("setgroups", "deny"), ("uid_map", "{0} {0} 1"), ("gid_map", "{1} {1} 1")):
         with open("/proc/self/" + name, "w", encoding="ascii") as file:
             file.write(text.format(user, group))
-
-
-def _make_like(source: "Union[int, str]", target: str) -> None:
-    """Make the empty folder or file that a source can be mounted on. Raises OSError."""
-    if stat.S_ISDIR(os.stat(source).st_mode):
-        os.mkdir(target)
-    else:
-        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def can_stage() -> bool:

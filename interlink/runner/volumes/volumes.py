@@ -45,14 +45,9 @@ class Volumes:
         self._empty = EmptyDirs(plan, self.root, guard)
         self._above = _mounted_folders(plan)
         self._can_stage: "Optional[bool]" = None
-        self._own_devices = plan["runtime"]["kind"] == "apptainer"
 
-    def mounts(self, spec: Dict[str, Any], words: Optional[Bind] = None) -> Mounts:
-        """Return what a container mounts, for one start of it. Raises RunnerError and OSError.
-
-        ``words`` is the file of its last words. Below /dev apptainer mounts nothing but what the host's /dev has, so
-        that it is staged there; where a node lets nobody have namespaces, the container has no such file.
-        """
+    def mounts(self, spec: Dict[str, Any]) -> Mounts:
+        """Return what a container mounts, for one start of it. Raises RunnerError and OSError."""
         binds: List[Bind] = []
         stage: "Optional[Stage]" = None
         for mount in spec.get("mounts", ()):
@@ -63,11 +58,6 @@ class Volumes:
                 source = stage.add(place)
             read_only = bool(mount.get("readOnly")) or place.read_only
             binds.append(Bind(source, mount["mountPath"], read_only, mount.get("propagation", "")))
-        if words is not None and not (words.destination.startswith("/dev/") and self._own_devices):
-            binds.append(words)
-        elif words is not None and self._has_stages() and not spec.get("mpi"):
-            stage = stage or Stage(self._stage_folder)
-            binds.append(words._replace(source=stage.add_device(words.source, words.destination)))
         return Mounts(binds, stage)
 
     def look(self, clock: float) -> str:
@@ -113,11 +103,6 @@ class Volumes:
         parts = tuple(part for part in sub_path.split("/") if part)
         return any(others & self._above.get((volume, parts[:number]), set()) for number in range(len(parts)))
 
-    def _has_stages(self) -> bool:
-        if self._can_stage is None:
-            self._can_stage = can_stage()
-        return self._can_stage
-
     def _is_staged(self, spec: Dict[str, Any], mount: Dict[str, Any]) -> bool:
         """Return whether a place that can be swapped is mounted by its descriptor.
 
@@ -126,7 +111,9 @@ class Volumes:
         """
         if self.plan["runtime"]["kind"] == "none":
             return False
-        if self._has_stages() and not spec.get("mpi"):
+        if self._can_stage is None:
+            self._can_stage = can_stage()
+        if self._can_stage and not spec.get("mpi"):
             return True
         if mount.get("subPath"):
             raise RunnerError(

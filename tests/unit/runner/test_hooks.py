@@ -72,7 +72,7 @@ def test_the_pre_stop_hook_comes_before_sigterm_and_within_the_grace_period(site
 def test_a_container_whose_liveness_fails_is_ended_and_started_again(site: Site) -> None:
     again = "[ $(grep -c start $INTERLINK_MOUNTS/s/story) = 2 ]"
     script = TELL + f"trap 'exit 0' TERM; tell start; {again} && exit 0; {LOOP}"
-    main = shell(script, liveness_probe=probe("exit 1"), mounts=MOUNT)
+    main = shell(script, liveness_probe=probe("[ $(grep -c start $INTERLINK_MOUNTS/s/story) != 1 ]"), mounts=MOUNT)
     assert site.run(site.plan(main, volumes=SHARED, restart_policy="OnFailure")) == 0
     assert story(site) == ["start", "start"]
     assert "liveness" in site.status()["lastState"]["terminated"]["message"]
