@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,7 +81,8 @@ class SshConnection:
             self._generation += 1
         if old.exists():
             words = [*self._target.words(self._user), "-o", f"ControlPath={old}", "-O", "exit", "--", self._target.host]
-            subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=_SECONDS, check=False)
+            with suppress(subprocess.TimeoutExpired):  # a master that hangs ends by itself, with ServerAlive
+                subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=_SECONDS, check=False)
             old.unlink(missing_ok=True)
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from interlink.sidecars.slurm.transport import ssh
 from interlink.sidecars.slurm.transport.host import Host, HostTimedOut, HostUnavailable, LocalHost
 from interlink.sidecars.slurm.transport.remote import RemoteHost, agent_words
 from interlink.sidecars.slurm.transport.ssh import SshConnection, SshTarget
@@ -120,6 +121,21 @@ def test_ssh_asks_nothing_believes_no_unknown_host_and_quotes_once(tmp_path: Pat
     assert socket.parent.stat().st_mode & 0o777 == 0o700
     connection.close()
     assert not socket.parent.exists()
+
+
+def test_a_master_that_hangs_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = tmp_path / "ssh"
+    fake.write_text("#!/bin/sh\nexec sleep 60\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(ssh, "_SECONDS", 0.3)
+    connection = SshConnection(SshTarget(host="login"))
+    (before,) = (word.partition("=")[2] for word in connection.command([]) if word.startswith("ControlPath="))
+    Path(before).touch()
+    connection.replace()
+    assert before not in " ".join(connection.command([]))
+    assert not Path(before).exists()
+    connection.close()
 
 
 def _ignore(host: Host, script: str) -> None:
