@@ -19,6 +19,7 @@ from interlink.runner.probes import Probes
 from interlink.runner.process import KILLED, Process
 from interlink.runner.restart import Past, go_duration, is_restarted
 from interlink.runner.runtimes import Launch
+from interlink.runner.runtimes.base import granted
 from interlink.runner.streams import Streams
 from interlink.runner.termination import LastWords
 from interlink.runner.times import now, seconds
@@ -151,9 +152,7 @@ class Container:
     def _launch(self) -> Process:
         image = None if self.image is None else self.image.file
         with self.pod.volumes.mounts(self.spec) as mounts:
-            launch = self.pod.runtime.launch(
-                self.spec, image, [*mounts.binds, self.words.begin()], self.spec.get("env", ())
-            )
+            launch = self.pod.runtime.launch(self.spec, image, [*mounts.binds, self.words.begin()], granted(self.spec))
             self.log.begin()
             self.launch = launch
             streams = Streams(self.pod.plan["folder"], self.spec)

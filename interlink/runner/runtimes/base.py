@@ -135,6 +135,15 @@ def parents_first(binds: Sequence[Bind]) -> List[Bind]:
     return sorted(binds, key=lambda bind: len(bind.destination))
 
 
+#: By which variables Slurm tells a job's processes the cards that it was given (gres.conf(5)), by the cards' maker.
+GPU_VARIABLES = {"nvidia": ("CUDA_VISIBLE_DEVICES",), "amd": ("ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")}
+
+
+def granted(spec: Dict[str, Any]) -> Pairs:
+    """Return the container's variables: which of the node's cards are its job's, and over them what the pod says."""
+    return [*kept(*GPU_VARIABLES.get(spec.get("gpu", ""), ())).items(), *spec.get("env", ())]
+
+
 def kept(*names: str) -> Dict[str, str]:
     """Return those of the named variables that the job has."""
     return {name: os.environ[name] for name in names if name in os.environ}

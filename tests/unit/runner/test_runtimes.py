@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from interlink.runner.files import RunnerError
 from interlink.runner.runtimes import Bind, ImageFile, Launch, Source, runtime_of
-from interlink.runner.runtimes.base import Runtime
+from interlink.runner.runtimes.base import Runtime, granted
 
 CONFIG = {"Entrypoint": ["/entry"], "Cmd": ["cmd"], "WorkingDir": "/work", "Env": ["A=image", "PATH=/opt/bin"]}
 IMAGE = ImageFile("/cache/image", CONFIG, "reg.example/app@sha256:1")
@@ -211,3 +211,12 @@ def test_hostile_words_stay_single_words_behind_the_image(
         assert json.loads(after(argv, "--entrypoint")[0]) == command
     else:
         assert argv[len(argv) - len(command + args) :] == command + args
+
+
+def test_a_container_with_gpus_is_told_which_of_the_nodes_are_its_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    monkeypatch.setenv("ROCR_VISIBLE_DEVICES", "2")
+    env = [("A", "b")]
+    assert granted({"gpu": "nvidia", "env": env}) == [("CUDA_VISIBLE_DEVICES", "1"), *env]
+    assert granted({"gpu": "amd", "env": env}) == [("ROCR_VISIBLE_DEVICES", "2"), *env]
+    assert granted({"gpu": "", "env": env}) == env
