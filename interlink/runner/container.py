@@ -18,7 +18,7 @@ from interlink.runner.opening import Opening
 from interlink.runner.probes import Probes
 from interlink.runner.process import KILLED, Process
 from interlink.runner.restart import Past, go_duration, is_restarted
-from interlink.runner.runtimes import Launch
+from interlink.runner.runtimes import Launch, variables
 from interlink.runner.runtimes.base import granted
 from interlink.runner.streams import Streams
 from interlink.runner.termination import LastWords
@@ -209,9 +209,10 @@ class Container:
         """Return how a command starts in the container. Raises RunnerError."""
         assert self.process is not None
         assert self.launch is not None
-        if self.pod.runtime.images:
-            return entry(self.process.pid, argv)
-        return Entry(self.launch._replace(argv=argv))
+        if self.image is None:
+            return Entry(self.launch._replace(argv=argv))
+        assert self.image.file is not None
+        return entry(self.process.pid, argv, variables(self.image.file, granted(self.spec)))
 
     def _inside(self) -> Optional[Callable[[], Optional[int]]]:
         """Return what finds the container's own process, None where no hook or probe is going to ask for it."""

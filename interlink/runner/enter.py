@@ -53,10 +53,14 @@ def entry(pid: int, argv: List[str], values: Optional[Dict[str, str]] = None) ->
 def execute(what: Entry) -> NoReturn:
     """Become the command; called in a forked child whose parent waits for it. Never returns."""
     status = _NOT_EXECUTABLE
-    try:
-        if what.inside is not None:
+    if what.inside is not None:
+        try:
             _join(what.inside)
-        elif what.launch.folder is not None:
+        except OSError as error:
+            os.write(2, as_utf8("the container cannot be joined: {}\n".format(words(error))))
+            os._exit(status)
+    try:
+        if what.inside is None and what.launch.folder is not None:
             os.chdir(what.launch.folder)
         os.execvpe(what.launch.argv[0], what.launch.argv, what.launch.environment)  # noqa: S606 - no shell is the point
     except FileNotFoundError:
@@ -74,7 +78,9 @@ def process_inside(pid: int) -> Optional[int]:
     while waiting:
         candidate = waiting.pop(0)
         if "mnt" in _foreign(candidate) and _has_other_root(candidate) and _runs_what_is_inside(candidate):
-            return candidate
+            if not _is_before_the_command(candidate):
+                return candidate
+            continue  # what it starts meanwhile is not the command either
         waiting += tree.get(candidate, [])
     return None
 
@@ -143,12 +149,19 @@ def _runs_what_is_inside(pid: int) -> bool:
         if root != "/" and path.startswith(root + "/"):
             path = path[len(root) :]  # its root is a folder of its mounts' root (chroot), not that root itself
         own, there = os.stat("/proc/{}/exe".format(pid)), os.stat("/proc/{}/root{}".format(pid, path))
+    except OSError:
+        return False
+    return (own.st_dev, own.st_ino) == (there.st_dev, there.st_ino)
+
+
+def _is_before_the_command(pid: int) -> bool:
+    """Whether a process inside only prepares for the container's command; the kernel shows no words during an exec."""
+    try:
         with open("/proc/{}/cmdline".format(pid), "rb") as file:
             line = file.read().split(b"\0")
     except OSError:
-        return False
-    same = (own.st_dev, own.st_ino) == (there.st_dev, there.st_ino)
-    return same and not any(word.startswith(_BEFORE_THE_COMMAND) for word in line[:2])
+        return True
+    return line == [b""] or any(word.startswith(_BEFORE_THE_COMMAND) for word in line[:2])
 
 
 def _children() -> Dict[int, List[int]]:

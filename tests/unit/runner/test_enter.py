@@ -29,7 +29,7 @@ done
 mount -t proc none {root}/proc
 echo there > {root}/mark
 cd {root}/work
-echo 'cd /work; echo up; read x' > {root}/command
+echo 'cd /work; sleep 60 & echo up; read x' > {root}/command
 exec chroot {root} /bin/sh /command
 """
 unshared = pytest.mark.skipif(
