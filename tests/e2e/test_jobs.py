@@ -28,7 +28,7 @@ def physics(bed: Bed) -> Iterator[Cluster]:
 def test_flags_annotations_and_gpus_become_the_jobs(cluster: Cluster, slurm: Slurm, bed: Bed) -> None:
     offered = bed.kubectl("get", "node", "interlink", "-o", r"jsonpath={.status.allocatable.nvidia\.com/gpu}")
     assert offered == "4"  # two on each of the bed's nodes
-    flags = "--job-name=mine -t 100 --ntasks=2 --mem-per-cpu=40 --nice=7 --exclude=c1 --requeue"
+    flags = "--job-name=mine -t 9 --ntasks=2 --mem-per-cpu=40 --nice=7 --exclude=c1 --requeue"
     gpu = container("sleep 60", resources={"limits": {"nvidia.com/gpu": 1, "ephemeral-storage": "1Gi"}})
     annotations = {KNOC + "flags": flags, VK + "partition": "short", VK + "qos": "urgent"}
     uid = cluster.start("placed", containers=[gpu], annotations=annotations)["metadata"]["uid"]
@@ -36,7 +36,7 @@ def test_flags_annotations_and_gpus_become_the_jobs(cluster: Cluster, slurm: Slu
     job = slurm.job(uid)
     wanted = {
         "JobName": "mine", "Partition": "short", "QOS": "urgent", "NumTasks": "2", "MinMemoryNode": "80M",
-        "TimeLimit": "01:40:00", "Nice": "7", "ExcNodeList": "c1", "Requeue": "1", "TresPerNode": "gres/gpu:1",
+        "TimeLimit": "00:09:00", "Nice": "7", "ExcNodeList": "c1", "Requeue": "1", "TresPerNode": "gres/gpu:1",
         "MinTmpDiskNode": "1G", "Comment": uid,
     }  # fmt: skip
     assert {name: job[name] for name in wanted} == wanted
