@@ -9,6 +9,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
+from interlink.runner import mpi
 from interlink.runner.actions import Action, start
 from interlink.runner.crilog import Log
 from interlink.runner.ending import Ending
@@ -124,6 +125,10 @@ class Container:
     def _start(self, clock: float) -> None:
         if self.image is not None and not self._image_is_there(clock):
             return
+        waiting = self.pod.egress.waiting()
+        if waiting is not None:
+            self._set({"waiting": {**waiting, "reason": self.unborn}})
+            return
         self.restarts += 1 if self.ran else 0
         self.ran = True
         self.began = now()
@@ -151,10 +156,14 @@ class Container:
 
     def _launch(self) -> Process:
         image = None if self.image is None else self.image.file
+        egress = self.pod.egress
         with self.pod.volumes.mounts(self.spec) as mounts:
-            launch = self.pod.runtime.launch(self.spec, image, [*mounts.binds, self.words.begin()], granted(self.spec))
-            self.log.begin()
+            binds = [*mounts.binds, self.words.begin(), *egress.binds()]
+            launch = self.pod.runtime.launch(self.spec, image, binds, egress.variables(granted(self.spec)))
             self.launch = launch
+            if self.spec.get("mpi"):
+                launch = mpi.across_tasks(self.pod.plan, self.spec, launch)
+            self.log.begin()
             streams = Streams(self.pod.plan["folder"], self.spec)
             return Process(launch, streams, self.log, self.pod.guard, mounts.prepare)
 

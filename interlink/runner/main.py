@@ -1,6 +1,7 @@
 """``pod_runner PLAN``: reads the plan, claims the job's folder, runs the pod. What the batch script becomes.
 
-``pod_runner --pull`` is the runner's own helper (``images/puller.py``).
+``pod_runner --pull`` is the runner's own helper (``images/puller.py``); so are ``--spread FILE`` and ``--task FILE``
+(``mpi.py``).
 
 Exit status: 0 when every container ended with 0, 1 when one did not, 2 when the pod could not be run at all.
 """
@@ -9,6 +10,7 @@ import os
 import sys
 from typing import Any, Dict, List
 
+from interlink.runner import mpi
 from interlink.runner.files import RunnerError, read_json, say
 from interlink.runner.images import puller
 from interlink.runner.pod import PodRunner
@@ -22,6 +24,8 @@ def main(arguments: List[str]) -> int:
     """Run the pod of a plan; return the exit status."""
     if arguments == ["--pull"]:
         return puller.main()
+    if len(arguments) == 2 and arguments[0] in ("--spread", "--task"):
+        return mpi.main(*arguments)
     if len(arguments) != 1:
         say("usage: pod_runner PLAN")
         return 2

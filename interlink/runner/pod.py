@@ -11,6 +11,7 @@ import time
 from typing import Any, Dict
 
 from interlink.runner.container import Container
+from interlink.runner.egress import Egress
 from interlink.runner.files import say
 from interlink.runner.images import Image
 from interlink.runner.limits import KernelKills, Memory
@@ -40,6 +41,7 @@ class PodRunner:
         self.runtime = runtime_of(plan)
         self.images: Dict[str, Image] = {}
         self.volumes = Volumes(plan, guard)
+        self.egress = Egress(plan, guard)
         self.memory, self.kernel_kills = Memory(), KernelKills()
         #: No container is started any more: the pod is asked to end, or only its sidecars are left.
         self.stopping = False
@@ -85,6 +87,7 @@ class PodRunner:
             clock = time.monotonic()
             self._look_at_end(clock)
             self._look_at_volumes(clock)
+            self.egress.step(clock)
             for container in self.containers if self.stopping else self.order.begun():
                 container.step(clock)
             self.memory.step(clock, self.containers)
@@ -95,6 +98,7 @@ class PodRunner:
             self._wait(clock)
         for image in self.images.values():
             image.abandon()
+        self.egress.stop()
         self.volumes.remove()
         codes = [container.state.get("terminated", {}).get("exitCode", 1) for container in self.order.main]
         return 0 if not any(codes) else 1

@@ -34,6 +34,9 @@ from interlink.runner.runtimes.base import (
 
 #: Own /tmp and /dev, own process ids, nothing mounted from the host, a writable layer, values never evaluated.
 OPTIONS = ["--contain", "--pid", "--ipc", "--no-init", "--no-umask", "--no-eval", "--writable-tmpfs"]
+#: Tasks of one launcher on a node share their namespaces: MPI's shared memory and process_vm_readv(2) need it.
+#: Singularity CE has no such option: there an MPI must be told to take the network between tasks of one node.
+MPI_OPTION = "--sharens"
 GPU_OPTIONS = {"nvidia": ["--nv"], "amd": ["--rocm"]}
 #: Variables that mean something to apptainer itself, its libraries or a shell around it go to the container by a
 #: prefix; only identifiers may, which core/pod/paths.py sees to.
@@ -82,6 +85,10 @@ class Apptainer(Runtime):
         assert image is not None
         verb = "run" if image.config is None and spec.get("command") is None else "exec"
         argv = [self.executable, "-s", verb, *OPTIONS, *GPU_OPTIONS.get(spec.get("gpu", ""), ()), *self.options]
+        if self._shares(spec):
+            argv.append(MPI_OPTION)
+            if self.plan["mpi"]["launcher"] == "mpiexec":
+                argv.remove("--pid")  # or hydra's proxy waits for ever for what the instance's first process holds
         folder = working_folder(spec, image)
         argv += ["--pwd", folder] if folder else []
         environment = self.environment(image, pairs)
@@ -98,7 +105,13 @@ class Apptainer(Runtime):
             words = [*(spec.get("command") or ()), *(spec.get("args") or ())]
         else:
             words = command_line(spec, image)
+        if self._shares(spec):
+            environment["APPTAINER_CONFIGDIR"] = os.path.join(self.plan["folder"], "apptainer-instances")
         return Launch([*argv, image.path, *words], environment)
+
+    def _shares(self, spec: Dict[str, Any]) -> bool:
+        """Return whether tasks on a node share an instance; apptainer notes it in a folder, otherwise in HOME."""
+        return bool(spec.get("mpi")) and not self._is_singularity()
 
     def environment(self, image: ImageFile, pairs: Pairs) -> Dict[str, str]:
         """Return the environment that gives the container its variables byte for byte, and nothing of the job's."""
