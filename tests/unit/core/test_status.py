@@ -372,3 +372,11 @@ def test_what_a_report_says_of_containers_that_the_pod_does_not_have_is_left_out
     report = _report(RUNNING, ENDED)
     report.containers.append({"name": "intruder", "state": RUNNING})
     assert [container["name"] for container in _merge(_job("RUNNING"), report).containers] == ["a", "b"]
+
+
+def test_what_the_runner_never_started_goes_on_waiting_after_an_ordinary_end() -> None:
+    waiting = {"waiting": {"reason": "PodInitializing"}}
+    status = _merge(_job("FAILED"), _report(waiting, ENDED, finished=True))
+    assert _states(status) == [waiting, ENDED]
+    status = _merge(_job("NODE_FAIL"), _report(waiting, ENDED))
+    assert _states(status)[0]["terminated"]["reason"] == "NodeFailure"

@@ -123,6 +123,31 @@ def test_an_abnormal_end_is_a_failure_even_with_exit_code_0(reason: str, over: b
         assert {entry["type"]: entry["reason"] for entry in status["conditions"]}["Ready"] == "PodFailed"
 
 
+def test_what_never_began_because_an_init_container_failed_goes_on_waiting() -> None:
+    spec = pod(names=("c",))
+    spec["spec"]["initContainers"] = [{"name": "i"}, {"name": "j"}]
+    waiting = {"waiting": {"reason": "PodInitializing"}}
+    said = wire({"name": "c", "state": waiting}, ended=True)
+    said.initContainers = [
+        {"name": "i", "state": {"terminated": {"exitCode": 4}}},
+        {"name": "j", "state": waiting},
+    ]
+    status = reported_status(spec, said, NOW)
+    assert status["phase"] == "Failed"
+    assert [item["state"] for item in (*status["initContainerStatuses"][1:], *status["containerStatuses"])] == [
+        waiting
+    ] * 2
+
+
+def test_a_sidecar_may_run_again_under_any_policy() -> None:
+    over = {"terminated": {"exitCode": 0}}
+    old = pod(status={"initContainerStatuses": [{"name": "i", "state": over}]}, names=("c",))
+    old["spec"]["initContainers"] = [{"name": "i", "restartPolicy": "Always"}]
+    said = wire({"name": "c", "state": {"running": {}}})
+    said.initContainers = [{"name": "i", "state": {"running": {}}, "restartCount": 1}]
+    assert reported_status(old, said, NOW)["initContainerStatuses"][0]["state"] == {"running": {}}
+
+
 def test_terminal_phase_is_never_left() -> None:
     for old in ("Failed", "Succeeded"):
         assert reported_status(pod(status={"phase": old}), wire({"name": "c", **RUNNING}), NOW)["phase"] == old
