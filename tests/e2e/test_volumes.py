@@ -30,11 +30,29 @@ def land(bed: Bed, cluster: Cluster) -> Iterator[str]:
         bed.site(["rm", "-r", "-f", land, f"{OPEN}/claims/{cluster.namespace}"], host=host.name)
 
 
+@pytest.fixture
+def claims(bed: Bed, cluster: Cluster) -> Iterator[None]:
+    """The claims data-1 and other, bound as the scheduler wants them; what they are bound to, the site ignores."""
+    names = {claim: f"{cluster.namespace}-{claim}" for claim in ("data-1", "other")}
+    for claim, volume in names.items():
+        size: dict[str, Any] = {"accessModes": ["ReadWriteMany"], "storageClassName": ""}
+        reference = {"namespace": cluster.namespace, "name": claim}
+        source = {"capacity": {"storage": "1Gi"}, "claimRef": reference, "hostPath": {"path": "/nowhere"}}
+        wanted = {"volumeName": volume, "resources": {"requests": {"storage": "1Gi"}}}
+        cluster.apply(
+            {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": volume}, "spec": {**size, **source}},
+            {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": claim},
+             "spec": {**size, **wanted}},
+        )  # fmt: skip
+    yield
+    bed.kubectl("delete", "persistentvolume", "--wait=false", *names.values())
+
+
 def mount(name: str, path: str, **fields: Any) -> dict[str, Any]:
     return {"name": name, "mountPath": path, **fields}
 
 
-def test_a_pod_mounts_all_that_a_site_can_give(cluster: Cluster, bed: Bed, land: str) -> None:
+def test_a_pod_mounts_all_that_a_site_can_give(cluster: Cluster, bed: Bed, land: str, claims: None) -> None:
     cluster.apply(
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"a": "one\n"}},
         {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "stringData": {"key": "s3cret"}},
@@ -58,8 +76,8 @@ def test_a_pod_mounts_all_that_a_site_can_give(cluster: Cluster, bed: Bed, land:
             mount("scratch", "/sub", subPath="below"),
         ],
     )  # fmt: skip
-    writer = container("echo shared > /all/below/t; mv /all/below/t /all/below/done; sleep 1", name="writer",
-                       volumeMounts=[mount("scratch", "/all")])  # fmt: skip
+    script = "mkdir -p /all/below; echo shared > /all/below/t; mv /all/below/t /all/below/done; sleep 1"
+    writer = container(script, name="writer", volumeMounts=[mount("scratch", "/all")])
     sources = [
         {"configMap": {"name": "settings", "items": [{"key": "a", "path": "conf", "mode": 0o440}]}},
         {"secret": {"name": "keys"}},
@@ -98,7 +116,9 @@ def test_a_pod_mounts_all_that_a_site_can_give(cluster: Cluster, bed: Bed, land:
         ({"persistentVolumeClaim": {"claimName": "other"}}, 'PersistentVolumeClaim "other" of namespace'),
     ],
 )
-def test_what_the_site_does_not_open_is_refused_by_name(cluster: Cluster, volume: dict[str, Any], words: str) -> None:
+def test_what_the_site_does_not_open_is_refused_by_name(
+    cluster: Cluster, claims: None, volume: dict[str, Any], words: str
+) -> None:
     shown = container("true", volumeMounts=[mount("v", "/v")])
     cluster.start("refused", containers=[shown], volumes=[{"name": "v", **volume}])
     status = cluster.wait_phase("refused", "Failed")["status"]
