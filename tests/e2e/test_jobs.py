@@ -34,9 +34,10 @@ def test_flags_annotations_and_gpus_become_the_jobs(cluster: Cluster, slurm: Slu
     uid = cluster.start("placed", containers=[gpu], annotations=annotations)["metadata"]["uid"]
     cluster.wait_phase("placed", "Running", "Failed")
     job = slurm.job(uid)
+    # A pod that asks for GPUs and names no flavor gets the one that has some: "card", whose are of type a100.
     wanted = {
         "JobName": "mine", "Partition": "short", "QOS": "urgent", "NumTasks": "2", "MinMemoryNode": "80M",
-        "TimeLimit": "00:09:00", "Nice": "7", "ExcNodeList": "c1", "Requeue": "1", "TresPerNode": "gres/gpu:1",
+        "TimeLimit": "00:09:00", "Nice": "7", "ExcNodeList": "c1", "Requeue": "1", "TresPerNode": "gres/gpu:a100:1",
         "MinTmpDiskNode": "1G", "Comment": uid,
     }  # fmt: skip
     assert {name: job[name] for name in wanted} == wanted
