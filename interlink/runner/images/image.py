@@ -166,8 +166,9 @@ class Image:
                 self._fail(said.get("reason", ""), said["fault"])
             elif "key" in said:
                 self._take_key(said["key"], said.get("digest", ""))
-        if status is None:
+        if status is None and not self.fault and self.file is None:
             return
+        # Its last word is said: it ends now, and must not be asked again what it ended with.
         self._forget_puller()
         if self.file is None and not self.fault:
             self._fail("", "{}: the pull ended with status {}".format(self.name, status))
