@@ -1,9 +1,11 @@
 """How a pod ends before its containers do: deleted, cancelled, timed out, refused."""
 
-from tests.e2e.cluster import Cluster, container, terminated
+from tests.e2e.cluster import Cluster, Object, container, terminated
+from tests.e2e.site import run_as
 from tests.e2e.slurm import Slurm
 from tests.e2e.waiting import wait_for
 
+FLAGS = "slurm-job.vk.io/flags"
 TRAP = "trap 'echo asked to end; exit 0' TERM; echo ready; while true; do sleep 0.1; done"
 
 
@@ -106,6 +108,68 @@ def test_a_pod_that_slurm_refuses_shows_slurms_own_words(cluster: Cluster, slurm
     assert words in events[0]["message"]
     # slurmctld keeps a record of what it refused, as FAILED.
     assert slurm.living(pod["metadata"]["uid"]) == {}
+
+
+def test_a_job_that_never_starts_as_it_is_says_what_to_change_and_a_held_one_how_it_is_released(
+    cluster: Cluster, slurm: Slurm
+) -> None:
+    flags = {FLAGS: "--partition=short --time=60"}
+    uid = cluster.start("blocked", script="true", annotations=flags)["metadata"]["uid"]
+    waiting = wait_for("Slurm's reason", lambda: _waiting(cluster, "blocked"),
+                       lambda seen: seen.get("reason") == "SlurmBlocked")  # fmt: skip
+    assert "time limit is longer than the partition allows (PartitionTimeLimit)" in waiting["message"]
+    assert "lower activeDeadlineSeconds" in waiting["message"]
+    (job,) = slurm.jobs(uid)
+    slurm.bed.site(["scontrol", "hold", str(job)])
+    waiting = wait_for("the hold", lambda: _waiting(cluster, "blocked"), lambda seen: seen["reason"] == "SlurmHeld")
+    assert "held by an administrator (JobHeldAdmin)" in waiting["message"]
+    assert cluster.pod("blocked")["status"]["phase"] == "Pending"
+    slurm.bed.site(["scontrol", "update", f"JobId={job}", "TimeLimit=5"])
+    slurm.bed.site(["scontrol", "release", str(job)])
+    cluster.wait_phase("blocked", "Succeeded", within=40)
+    events = [(event["reason"], event["type"], event.get("count")) for event in cluster.events("blocked")]
+    assert {("SlurmBlocked", "Warning", 1), ("SlurmHeld", "Warning", 1)} <= set(events)
+
+
+def test_a_preempted_pod_is_requeued_and_runs_again_though_it_exited_well(cluster: Cluster, slurm: Slurm) -> None:
+    annotations = {FLAGS: "--partition=low"}
+    uid = cluster.start("preempted", script=TRAP, restartPolicy="OnFailure", annotations=annotations)["metadata"]["uid"]
+    cluster.wait_phase("preempted", "Running")
+    wait_for("the container", lambda: "ready" in cluster.logs("preempted"))
+    run_as(slurm.bed, "user", ["sbatch", "--partition=high", "--exclusive", "--chdir=/tmp", "--output=/dev/null",
+                               "--wrap=sleep 5"])  # fmt: skip
+    wait_for("the requeue", lambda: _waiting(cluster, "preempted").get("message", ""),
+             lambda seen: seen.startswith("Requeued in Slurm"), within=60)  # fmt: skip
+    found = cluster.pod("preempted")["status"]
+    assert (found["phase"], found["containerStatuses"][0]["restartCount"]) == ("Running", 1)
+    wait_for("the next run", lambda: "running" in _status(cluster, "preempted")["state"], within=90)
+    status = _status(cluster, "preempted")
+    assert (status["restartCount"], status["lastState"]["terminated"]["exitCode"]) == (1, 0)
+    assert len(slurm.jobs(uid)) == 1
+
+
+def test_a_lost_node_is_a_disruption_of_a_pod_that_runs_once(cluster: Cluster, slurm: Slurm) -> None:
+    cluster.start("lost", script="sleep 300", annotations={FLAGS: "--nodelist=c1"})
+    cluster.wait_phase("lost", "Running")
+    slurm.bed.site(["scontrol", "update", "NodeName=c1", "State=DOWN", "Reason=e2e"])
+    try:
+        found = cluster.wait_phase("lost", "Failed")["status"]
+    finally:
+        slurm.bed.site(["scontrol", "update", "NodeName=c1", "State=RESUME"])
+    assert (found["reason"], "lost its node c1" in found["message"]) == ("NodeFailure", True)
+    conditions = {condition["type"]: condition["status"] for condition in found["conditions"]}
+    assert conditions["DisruptionTarget"] == "True"
+    assert terminated({"status": found})["exitCode"] == 137
+
+
+def _status(cluster: Cluster, name: str) -> Object:
+    statuses = cluster.pod(name).get("status", {}).get("containerStatuses") or [{"state": {}}]
+    status: Object = statuses[0]
+    return status
+
+
+def _waiting(cluster: Cluster, name: str) -> Object:
+    return dict(_status(cluster, name)["state"].get("waiting") or {})
 
 
 def _running(cluster: Cluster, name: str) -> bool:

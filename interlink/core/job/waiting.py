@@ -28,6 +28,9 @@ def waiting(job_id: str, job: JobFacts | None) -> tuple[dict[str, str], SiteEven
         return {"reason": PENDING_REASON, "message": "Not yet submitted to Slurm"}, None
     if job is None:
         return {"reason": PENDING_REASON, "message": f"Submitted as Slurm job {job_id}"}, None
+    if job.phase is JobPhase.COMPLETING and job.restart_count:
+        words = f"Requeued in Slurm (job {job_id}): its earlier run is still being cleared away"
+        return {"reason": PENDING_REASON, "message": words}, None
     if job.phase is not JobPhase.PENDING:
         place = f" on {job.nodes}" if job.nodes else ""
         return {"reason": _CREATING, "message": f"Slurm job {job_id} has started{place}; its pod runner prepares"}, None

@@ -58,6 +58,13 @@ def test_a_held_job_says_so(job: JobFacts, words: str) -> None:
     assert _event(job).type == "Warning"
 
 
+def test_a_requeued_job_whose_earlier_run_is_cleared_away_has_not_started_again() -> None:
+    """Seen with 26.05 after a preemption: the count has grown, and the job is still completing."""
+    (state, _) = waiting("12", _job("PREEMPTED", "COMPLETING", restart_count=1, nodes="c1"))
+    assert state["reason"] == "SlurmPending"
+    assert state["message"].startswith("Requeued in Slurm (job 12)")
+
+
 def test_a_reason_is_one_event_whatever_the_estimate_and_the_nodes_behind_it() -> None:
     first = _event(_job(reason="ReqNodeNotAvail, UnavailableNodes:c1", expected_start=NOW))
     later = _event(_job(reason="ReqNodeNotAvail, UnavailableNodes:c[1-2]", expected_start=NOW + 7200))
