@@ -86,6 +86,8 @@ def finish_plan(plan: Plan, pod: Pod, placement: Placement, rules: JobRules) -> 
     word = _WORDS.get(plan.runtime.kind)
     options = runtime_options(pod, word, rules.runtime_options) if word else []
     mpi = plan_mpi(pod, rules.mpi)
+    if mpi is not None:
+        _refuse_beside_tasks(plan.containers)
     gpu = {container.name: _gpu(container, placement, rules) for container in pod.all_containers}
 
     def finished(container: PlanContainer, tasks: bool) -> PlanContainer:
@@ -98,6 +100,16 @@ def finish_plan(plan: Plan, pod: Pod, placement: Placement, rules: JobRules) -> 
         init_containers=[finished(each, tasks=False) for each in plan.init_containers],
         containers=[finished(each, tasks=mpi is not None) for each in plan.containers],
     )
+
+
+def _refuse_beside_tasks(containers: list[PlanContainer]) -> None:
+    """Raise UnsupportedPod for probes and hooks of MPI tasks: those are Slurm's steps, which the runner cannot join."""
+    for each in containers:
+        if any((each.startup_probe, each.liveness_probe, each.readiness_probe, each.post_start, each.pre_stop)):
+            raise UnsupportedPod(
+                f'container "{each.name}": probes and hooks are not possible with the annotation {PREFIX}mpi-flags, '
+                "which starts the container as the tasks of a job step"
+            )
 
 
 def _gpu(container: Container, placement: Placement, rules: JobRules) -> str:

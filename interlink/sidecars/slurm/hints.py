@@ -11,8 +11,14 @@ HINTS = (
     ("cannot be described to Slurm", "lower the pod's cpu and memory requests and limits"),
     ("CPU count", "lower the pod's cpu requests and limits"),
     ("time limit", "lower activeDeadlineSeconds to the partition's limit"),
-    ("Invalid account", "the site's administrator has to set SlurmAccount to an account that the service's user has"),
-    ("Invalid partition", "the site's administrator has to set SlurmPartition to a partition of `sinfo`"),
+    (
+        "Invalid account",
+        "name an account of the job's user, in the pod or in the site's SlurmAccount",
+    ),
+    (
+        "Invalid partition",
+        "name a partition of `sinfo`, in the pod or in the site's SlurmPartition",
+    ),
     ("default partition", "the site's administrator has to set SlurmPartition"),
     ("Access/permission denied", "the site's administrator has to give the service's user leave to submit there"),
     ("User's group not permitted", "the site's administrator has to let the service's user into the partition"),

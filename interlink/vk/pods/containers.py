@@ -56,7 +56,8 @@ def _fit(container: Json, said: Json, limit: int) -> Json:
     status["state"] = _fit_state(said.get("state") or {}, limit)
     status["lastState"] = _fit_state(said.get("lastState") or {}, limit, default=False)
     running = "running" in status["state"]
-    status["ready"] = running and bool(status.get("ready"))
+    # An init container is ready once it has succeeded; the plugin says so, and a waiting one never is.
+    status["ready"] = "waiting" not in status["state"] and bool(status.get("ready"))
     status["started"] = running and bool(status.get("started", True))
     return status
 

@@ -57,6 +57,15 @@ def test_mpi_flags_start_every_container_on_all_tasks() -> None:
     assert plan_mpi(annotated(mpi_flags="false"), site) is None
 
 
+def test_tasks_have_neither_probes_nor_hooks() -> None:
+    pod = make_pod(
+        {"name": "ring", "lifecycle": {"preStop": {"exec": {"command": ["true"]}}}},
+        annotations={VK + "mpi-flags": "true"},
+    )
+    with pytest.raises(UnsupportedPod, match='container "ring": probes and hooks are not possible'):
+        finished(pod)
+
+
 @pytest.mark.parametrize(
     ("launcher", "flags", "word"),
     [
