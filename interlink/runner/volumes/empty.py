@@ -64,7 +64,7 @@ class EmptyDirs:
         name, limit = volume["name"], volume.get("sizeLimit")
         try:
             folder = os.path.join(self._parent(volume, scratch), name)
-            os.mkdir(folder)
+            os.makedirs(folder, exist_ok=True)
             os.chmod(folder, 0o777)  # noqa: S103 - the parents are closed to others
         except (OSError, RunnerError) as error:
             self._faults[name] = "emptyDir {} cannot be made: {}".format(name, words(error))

@@ -31,8 +31,11 @@ class Volumes:
         self.volumes: Dict[str, Dict[str, Any]] = {volume["name"]: volume for volume in plan.get("volumes", ())}
         folder = os.path.realpath(plan["folder"])
         self.root, self._stage_folder = os.path.join(folder, FOLDER), os.path.join(folder, STAGE_FOLDER)
-        remove_tree(self.root)  # what a run before a requeue has left
-        os.makedirs(self.root, 0o700)
+        os.makedirs(self.root, 0o700, exist_ok=True)
+        for name in os.listdir(self.root):
+            # Left by a run before a requeue. An emptyDir lives as long as its pod: a container may go on from it.
+            if self.volumes.get(name, {}).get("kind") != "emptyDir":
+                remove_tree(os.path.join(self.root, name))
         os.makedirs(self._stage_folder, 0o700, exist_ok=True)
         self._updates = Updates(plan["folder"])
         self._projections: Dict[str, Projection] = {}
