@@ -186,7 +186,7 @@ def test_what_succeeded_on_failure_is_not_run_again_by_a_requeued_job_but_init_c
         runner.kill()
     with site.start(plan, SLURM_RESTART_COUNT="1") as runner:
         site.wait(lambda: site.last().restart == 1 and site.running())
-        assert sorted(story(site)) == ["init", "main"]
+        assert sorted(story(site)) == ["init", "init", "main", "main", "well"]
         runner.terminate()
         runner.wait(20)
     assert (site.ends()["well"]["exitCode"], site.status("well")["restartCount"]) == (0, 0)
