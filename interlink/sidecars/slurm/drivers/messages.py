@@ -1,7 +1,7 @@
 """What the sidecar and its pyslurm child say to each other: length-prefixed JSON over two pipes.
 
-Shared by ``pyslurm_process`` (parent) and ``pyslurm_child``. One call, one answer, in order; the number of a call comes
-back in its answer.
+Shared by ``pyslurm_process``, ``child_process`` (parent) and ``pyslurm_child``. A frame is a number (8 bytes), a length
+(4) and JSON; a call's number comes back with its answer. The child's first frame, 0, says that it is ready.
 """
 
 import struct
@@ -12,7 +12,9 @@ import msgspec
 from interlink.core.job.facts import JobFacts
 from interlink.sidecars.slurm.driver import Capacity, JobRequest
 
-_LENGTH = struct.Struct(">I")
+_HEAD = struct.Struct(">QI")
+_LONGEST = 256 * 1024**2
+HELLO = b"ready"
 
 
 class Submit(msgspec.Struct, tag="submit"):
@@ -88,31 +90,18 @@ Call = Submit | ListJobs | History | Signal | Cancel | Totals
 Answer = JobId | JobList | Done | Partition | Failure
 
 
-class CallFrame(msgspec.Struct):
-    """A call with its number."""
-
-    number: int
-    call: Call
-
-
-class AnswerFrame(msgspec.Struct):
-    """The answer to the call of the same number."""
-
-    number: int
-    answer: Answer
-
-
-def pack(frame: CallFrame | AnswerFrame) -> bytes:
+def pack(number: int, body: bytes) -> bytes:
     """Return the frame's bytes on the pipe."""
-    body = msgspec.json.encode(frame)
-    return _LENGTH.pack(len(body)) + body
+    return _HEAD.pack(number, len(body)) + body
 
 
-def read_frame(source: BinaryIO) -> bytes | None:
-    """Return the next frame's JSON from a buffered pipe, None at its end."""
-    head = source.read(_LENGTH.size)
-    if len(head) < _LENGTH.size:
+def read_frame(source: BinaryIO) -> tuple[int, bytes] | None:
+    """Return the next frame's number and JSON from a buffered pipe, None at its end. Raises OSError."""
+    head = source.read(_HEAD.size)
+    if len(head) < _HEAD.size:
         return None
-    (length,) = _LENGTH.unpack(head)
+    number, length = _HEAD.unpack(head)
+    if length > _LONGEST:
+        raise OSError(f"it announced a frame of {length} bytes")
     body = source.read(length)
-    return body if len(body) == length else None
+    return (number, body) if len(body) == length else None

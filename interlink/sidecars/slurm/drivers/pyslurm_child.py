@@ -27,12 +27,12 @@ def main() -> int:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever libslurm prints must not get between the frames
     slurm = _load_pyslurm()
-    answers.write(len(b"ready").to_bytes(4, "big") + b"ready")
+    answers.write(messages.pack(0, messages.HELLO))
     answers.flush()
-    decoder = msgspec.json.Decoder(messages.CallFrame)
-    while (body := messages.read_frame(sys.stdin.buffer)) is not None:
-        frame = decoder.decode(body)
-        answers.write(messages.pack(messages.AnswerFrame(frame.number, _answer(slurm, frame.call))))
+    decoder: msgspec.json.Decoder[messages.Call] = msgspec.json.Decoder(messages.Call)
+    while (frame := messages.read_frame(sys.stdin.buffer)) is not None:
+        number, body = frame
+        answers.write(messages.pack(number, msgspec.json.encode(_answer(slurm, decoder.decode(body)))))
         answers.flush()
     return 0
 

@@ -1,9 +1,10 @@
 """The pyslurm driver: a supervised child process owns libslurm, and every call to it has a deadline.
 
 pyslurm holds the GIL during an RPC, and a controller that hangs would freeze every thread; so the RPC hangs in a
-process of its own, which is killed at the deadline and started again for the next call. Called from any thread; calls
-go one after another, because libslurm is one connection at a time anyway (600 submits a second).
-Invariant: a call that failed leaves no child behind whose late answer could be taken for the next call's.
+process of its own, which is killed at the deadline and started again for the next call. Called from any thread. The
+child takes calls one after another, because libslurm is one connection at a time anyway (600 submits a second); a few
+more lie in its pipe meanwhile, so that it never waits until our interpreter has got round to the next one.
+Invariant: a call that failed leaves no child behind, and every other call that was under way there has failed, too.
 """
 
 import logging
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 _CHILD = (sys.executable, "-m", "interlink.sidecars.slurm.drivers.pyslurm_child")
 #: Importing pyslurm and reading slurm.conf, on a busy machine.
 _START_SECONDS = 15.0
+#: Calls that the child has or that lie in its pipe. Few: if it is killed, the outcome of all of them is unknown.
+_UNDER_WAY = 4
 AnswerType = TypeVar("AnswerType", messages.JobId, messages.JobList, messages.Done, messages.Partition)
 
 
@@ -41,6 +44,8 @@ class PyslurmDriver:
         self._users = users
         self._timeout = call_timeout
         self._command = command
+        self._turns = threading.BoundedSemaphore(_UNDER_WAY)
+        #: Held for a look at the child and for its start, not during a call.
         self._lock = threading.Lock()
         self._child: ChildProcess | None = None
         self._number = 0
@@ -83,19 +88,19 @@ class PyslurmDriver:
         if child:
             child.kill()
         with self._lock:
-            if self._child:
-                self._child.close()
-                self._child = None
+            child, self._child = self._child, None
+        if child:
+            child.close()
 
     def _ask(self, call: messages.Call, kind: type[AnswerType]) -> AnswerType:
         """Pass one call to the child and return its answer, by the deadline, which includes the wait for our turn."""
         deadline = time.monotonic() + self._timeout
-        if not self._lock.acquire(timeout=self._timeout):
+        if not self._turns.acquire(timeout=self._timeout):
             raise SlurmUnavailable(f"Slurm gave no answer within {self._timeout:g} s (earlier calls still wait)")
         try:
-            answer = self._exchange(call, max(deadline - time.monotonic(), self._timeout / 2))
+            answer = self._exchange(call, deadline)
         finally:
-            self._lock.release()
+            self._turns.release()
         if isinstance(answer, messages.Failure):
             if answer.refused:
                 raise SlurmRefused(answer.words)
@@ -104,22 +109,27 @@ class PyslurmDriver:
             raise SlurmUnavailable(f"the pyslurm process answered {type(answer).__name__} to {type(call).__name__}")
         return answer
 
-    def _exchange(self, call: messages.Call, timeout: float) -> messages.Answer:
-        child = self._running()
-        self._number += 1
+    def _exchange(self, call: messages.Call, deadline: float) -> messages.Answer:
+        if not self._lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise SlurmUnavailable(f"the pyslurm process has not started within {self._timeout:g} s")
         try:
-            body = child.exchange(messages.pack(messages.CallFrame(self._number, call)), timeout)
-            frame = decode_json(body, messages.AnswerFrame)
+            child = self._running()
+            self._number += 1
+            number = self._number
+        finally:
+            self._lock.release()
+        try:
+            timeout = max(deadline - time.monotonic(), self._timeout / 2)
+            answer: messages.Answer = decode_json(
+                child.exchange(number, msgspec.json.encode(call), timeout), messages.Answer
+            )
         except (TimeoutError, OSError, msgspec.MsgspecError) as error:
-            self._end(child)
+            self._end(child, error if isinstance(error, OSError) else OSError(str(error)))
             if isinstance(error, TimeoutError):
                 raise SlurmTimedOut(f"Slurm gave no answer within {self._timeout:g} s") from error
             raise SlurmTimedOut(f"the pyslurm process ended: {child.last_words() or error}") from error
-        if frame.number != self._number:
-            self._end(child)
-            raise SlurmUnavailable("the pyslurm process answered out of turn")
         self._failing = False
-        return frame.answer
+        return answer
 
     def _running(self) -> ChildProcess:
         """Return the child, started if there is none. A new one says a word when it has loaded Slurm's library."""
@@ -142,9 +152,13 @@ class PyslurmDriver:
             raise SlurmUnavailable(f"the pyslurm process does not start: {child.last_words() or error}") from error
         return child
 
-    def _end(self, child: ChildProcess) -> None:
-        child.close()
-        self._child = None
-        level = logging.DEBUG if self._failing else logging.WARNING  # once per outage, not with every poll of it
+    def _end(self, child: ChildProcess, reason: OSError) -> None:
+        """End the child, if none of the calls that were under way with this one has done so."""
+        with self._lock:
+            if self._child is not child:
+                return
+            self._child = None
+            level = logging.DEBUG if self._failing else logging.WARNING  # once per outage, not with every poll of it
+            self._failing = True
+        child.close(reason)
         log.log(level, "pyslurm process %d ended; the next call starts a new one", child.pid)
-        self._failing = True

@@ -8,12 +8,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from interlink.sidecars.slurm.driver import Capacity, JobRequest, SlurmRefused, SlurmTimedOut, SlurmUnavailable
+from interlink.sidecars.slurm.drivers.child_process import ChildProcess
 from interlink.sidecars.slurm.drivers.pyslurm_process import PyslurmDriver
 from interlink.sidecars.slurm.drivers.slurm_errors import REFUSALS, failure, submit_failure
 from tests.unit.sidecars.slurm.driver_contract import make_request
@@ -35,6 +37,13 @@ def driver(path: None) -> Iterator[PyslurmDriver]:
 
 def job(script: str = "#!/bin/sh") -> JobRequest:
     return make_request(Path("/tmp"), script=script)
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 def test_a_job_goes_there_and_its_facts_come_back(driver: PyslurmDriver) -> None:
@@ -117,6 +126,83 @@ def test_a_hung_call_ends_at_its_deadline_for_all_and_logs_once(path: None, capl
     assert driver.submit(job()) == 1
     assert len([record for record in caplog.records if "ended" in record.message]) == 1
     driver.close()
+
+
+def test_a_killed_child_fails_all_calls_under_way_as_unanswered(driver: PyslurmDriver) -> None:
+    driver.jobs()
+    child = driver._child
+    assert child
+    failed: list[Exception] = []
+
+    def fail(call: Callable[[], object]) -> None:
+        with pytest.raises(SlurmTimedOut) as caught:
+            call()
+        failed.append(caught.value)
+
+    calls: list[Callable[[], object]] = [lambda: driver.submit(job("hang")), driver.jobs, driver.jobs]
+    threads = [threading.Thread(target=fail, args=(call,)) for call in calls]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: len(child._waiting) == 3)
+    os.kill(child.pid, signal.SIGKILL)
+    for thread in threads:
+        thread.join()
+    assert len(failed) == 3
+    assert driver.submit(job()) == 1
+
+
+def test_calls_that_wait_for_their_turn_longer_than_the_deadline_were_not_made(path: None) -> None:
+    driver = PyslurmDriver(call_timeout=1)
+    driver.jobs()
+    for _ in range(4):  # as many as may be under way
+        driver._turns.acquire()
+    with pytest.raises(SlurmUnavailable, match="earlier calls still wait") as caught:
+        driver.submit(job())
+    assert not isinstance(caught.value, SlurmTimedOut)
+    driver._turns.release()
+    assert driver.submit(job()) == 1
+    driver.close()
+
+
+def test_each_of_many_threads_gets_its_own_answers(driver: PyslurmDriver) -> None:
+    wanted = {"": 16, "short": 8}
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda name: (name, driver.totals(name).cpus), ["", "short"] * 200))
+    assert all(wanted[name] == cpus for name, cpus in answers)
+
+
+#: Answers two calls in reverse order, each with its own body, and only when it has both.
+REVERSER = """
+import sys
+from interlink.sidecars.slurm.drivers.messages import HELLO, pack, read_frame
+out = sys.stdout.buffer
+out.write(pack(0, HELLO)); out.flush()
+frames = [read_frame(sys.stdin.buffer) for _ in range(2)]
+for number, body in reversed(frames):
+    out.write(pack(number, body))
+out.write(pack(99, b"nobody asked")); out.flush()
+read_frame(sys.stdin.buffer)
+"""
+
+
+def test_a_second_call_lies_in_the_childs_pipe_while_it_is_at_the_first_and_numbers_match_answers(path: None) -> None:
+    child = ChildProcess((sys.executable, "-c", REVERSER))
+    child.hello(10)
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(lambda n: child.exchange(n, f"{n}".encode(), 10), (1, 2))) == [b"1", b"2"]
+    with pytest.raises(OSError, match="answered a call, 99, that nobody waits for"):
+        child.exchange(3, b"", 10)
+    child.close()
+
+
+def test_a_call_larger_than_the_pipe_ends_at_its_deadline_where_the_child_does_not_read(path: None) -> None:
+    child = ChildProcess((sys.executable, "-c", REVERSER.replace("frames =", "import time; time.sleep(60)  #")))
+    child.hello(10)
+    with pytest.raises(TimeoutError):
+        child.exchange(1, bytes(2**20), 0.3)
+    child.close()
+    with pytest.raises(OSError, match="ended"):
+        child.exchange(2, b"", 1)
 
 
 def test_a_site_without_slurm_conf_says_so(path: None, monkeypatch: pytest.MonkeyPatch) -> None:
