@@ -18,6 +18,10 @@ _QUANTITY = re.compile(
 )
 
 
+#: A quantity to reckon with: an int where it is whole.
+Amount = int | Fraction
+
+
 class QuantityError(UnsupportedPod, ValueError):
     """The text is no Kubernetes quantity."""
 
@@ -43,3 +47,15 @@ def parse_quantity(value: str | int | float) -> Fraction:
     power = int(match["exponent"] or _DECIMAL[suffix])
     factor = 10 ** abs(power)
     return number * factor if power >= 0 else number / factor
+
+
+@lru_cache(maxsize=4096)
+def parse_amount(value: str | int | float) -> Amount:
+    """Return the same number as ``parse_quantity``, as an int where it is whole; raises the same.
+
+    Nearly all quantities are whole, and sums and comparisons of ints take a tenth of the time of fractions: those of
+    one pod took a quarter of all that the sidecar thinks about it. Divide with ``//`` only: ``/`` of two ints is not
+    exact.
+    """
+    quantity = parse_quantity(value)
+    return quantity.numerator if quantity.denominator == 1 else quantity

@@ -8,17 +8,15 @@ counts before a request, because a job that outgrows its allocation is killed, n
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 
 from interlink.core.errors import UnsupportedPod
 from interlink.core.job.numbers import MOST, MOST_CPUS, MOST_MEMORY, bounded
-from interlink.core.quantity import parse_quantity
+from interlink.core.quantity import Amount, parse_amount
 from interlink.wire.pod import Container, Pod
 
 _MIB = 1024**2
 CPU, MEMORY, DISK = "cpu", "memory", "ephemeral-storage"
 _ALWAYS = frozenset({CPU, MEMORY, DISK})
-_NOTHING = Fraction(0)
 
 
 @dataclass(frozen=True)
@@ -44,14 +42,14 @@ def job_resources(
     """
     for container in pod.all_containers:
         _refuse_unknown(container, extended)
-    cores = _pod_total(pod, CPU, parse_quantity(default_cpu))
-    memory = _pod_total(pod, MEMORY, parse_quantity(default_memory))
+    cores = _pod_total(pod, CPU, parse_amount(default_cpu))
+    memory = _pod_total(pod, MEMORY, parse_amount(default_memory))
     return JobResources(
         cpus=bounded("the pod's cpu", max(1, math.ceil(cores)), most=MOST_CPUS),
         memory_mib=max(1, _mebibytes("the pod's memory", memory, MOST_MEMORY)),
         cpus_said=any(asks_for(container, CPU) for container in pod.all_containers),
         memory_said=any(asks_for(container, MEMORY) for container in pod.all_containers),
-        disk_mib=_mebibytes("the pod's ephemeral-storage", _pod_total(pod, DISK, Fraction(0)), MOST),
+        disk_mib=_mebibytes("the pod's ephemeral-storage", _pod_total(pod, DISK, 0), MOST),
         extended={name: pieces for name in sorted(_named(pod) & extended) if (pieces := _pieces(pod, name))},
     )
 
@@ -69,13 +67,14 @@ def asks_for(container: Container, resource: str) -> bool:
     return _amount(container, resource) > 0
 
 
-def _pod_total(pod: Pod, resource: str, default: Fraction) -> Fraction:
+def _pod_total(pod: Pod, resource: str, default: Amount) -> Amount:
     """Sum one resource over the pod, as the scheduler does."""
 
-    def amount(container: Container) -> Fraction:
+    def amount(container: Container) -> Amount:
         return _amount(container, resource) or default
 
-    sidecars = peak = Fraction(0)
+    sidecars: Amount = 0
+    peak: Amount = 0
     for container in pod.spec.initContainers or ():
         if container.restartPolicy == "Always":
             sidecars += amount(container)
@@ -83,7 +82,7 @@ def _pod_total(pod: Pod, resource: str, default: Fraction) -> Fraction:
         else:
             peak = max(peak, sidecars + amount(container))
     running = sum((amount(container) for container in pod.spec.containers), sidecars)
-    overhead = parse_quantity((pod.spec.overhead or {}).get(resource, 0))
+    overhead = parse_amount((pod.spec.overhead or {}).get(resource, 0))
     if overhead < 0:
         raise UnsupportedPod(f"the pod's overhead is a negative amount of {resource}")
     return max(running, peak) + overhead
@@ -91,34 +90,34 @@ def _pod_total(pod: Pod, resource: str, default: Fraction) -> Fraction:
 
 def _pieces(pod: Pod, resource: str) -> int:
     """Return how many whole pieces of an extended resource the pod asks for."""
-    total = _pod_total(pod, resource, Fraction(0))
+    total = _pod_total(pod, resource, 0)
     if total.denominator != 1:
         raise UnsupportedPod(f"the pod asks for {float(total):g} of {resource}, which comes in whole pieces only")
     return bounded(f"the pod's {resource}", int(total), most=MOST)
 
 
-def _mebibytes(what: str, amount: Fraction, most: int) -> int:
-    return bounded(f"{what} in MiB", math.ceil(amount / _MIB), most=most)
+def _mebibytes(what: str, amount: Amount, most: int) -> int:
+    return bounded(f"{what} in MiB", -(-amount // _MIB), most=most)
 
 
-def _amount(container: Container, resource: str) -> Fraction:
+def _amount(container: Container, resource: str) -> Amount:
     """Return the container's limit, else its request, else 0; zero means "not said", as in Kubernetes."""
     for source in (container.resources.limits, container.resources.requests):
         if not source or resource not in source:
             continue
-        quantity = parse_quantity(source[resource])
+        quantity = parse_amount(source[resource])
         if quantity < 0:
             raise UnsupportedPod(f'container "{container.name}" asks for a negative amount of {resource}')
         if quantity:
             return quantity
-    return _NOTHING
+    return 0
 
 
 def _refuse_unknown(container: Container, known: frozenset[str]) -> None:
     """Raise UnsupportedPod if the container asks for a resource that no job of this site can be given."""
     for source in (container.resources.limits, container.resources.requests):
         for resource, value in (source or {}).items():
-            if resource not in _ALWAYS and resource not in known and parse_quantity(value):
+            if resource not in _ALWAYS and resource not in known and parse_amount(value):
                 raise UnsupportedPod(
                     f'container "{container.name}" asks for {resource} ({value}), which is not mapped on this site; '
                     "remove it, or ask the site's administrator"

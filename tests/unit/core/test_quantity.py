@@ -1,13 +1,14 @@
 """Resource quantities: exact, as the Kubernetes API reads them, and never a burden."""
 
 import contextlib
+from decimal import Decimal
 from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interlink.core.quantity import QuantityError, parse_quantity
+from interlink.core.quantity import QuantityError, parse_amount, parse_quantity
 
 SUFFIXES: dict[str, Fraction | int] = {
             "": 1, "n": Fraction(1, 10**9), "u": Fraction(1, 10**6), "m": Fraction(1, 1000), "k": 1000, "M": 10**6,
@@ -68,3 +69,10 @@ def test_the_refusal_repeats_no_long_text(text: str) -> None:
     with pytest.raises(QuantityError) as refused:
         parse_quantity(text * 1000)
     assert len(str(refused.value)) < 300
+
+
+@given(st.decimals(-(10**25), 10**25, allow_nan=False, places=3), st.sampled_from(sorted(SUFFIXES)))
+def test_an_amount_is_the_same_number_and_whole_where_it_can_be(number: Decimal, suffix: str) -> None:
+    quantity, amount = parse_quantity(f"{number:f}{suffix}"), parse_amount(f"{number:f}{suffix}")
+    assert amount == quantity
+    assert isinstance(amount, int) == (quantity.denominator == 1)

@@ -1,5 +1,7 @@
 """What a pod asks of Slurm."""
 
+import math
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -32,6 +34,12 @@ def test_a_limit_counts_before_a_request_and_the_default_where_nothing_is_said()
     assert _job(pod) == JobResources(cpus=2, memory_mib=2048)
     silent = _job(make_pod({}, {"name": "b"}))
     assert silent == JobResources(cpus=2, memory_mib=2048, cpus_said=False, memory_said=False)
+
+
+@given(st.integers(1, 2**70), st.integers(1, 10**15))
+def test_memory_is_rounded_up_exactly_whole_bytes_or_not(whole: int, milli: int) -> None:
+    pod = make_pod(_asks({"memory": str(whole)}), _asks({"memory": f"{milli}m"}, name="b"))
+    assert _job(pod).memory_mib == math.ceil((whole + Fraction(milli, 1000)) / 2**20)
 
 
 def test_zero_means_that_nothing_is_said() -> None:
