@@ -9,7 +9,7 @@ code.
 
 import shlex
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import jinja2
@@ -17,6 +17,8 @@ import jinja2
 _HERE = Path(__file__).parent
 #: In an installed wheel, and in a checkout.
 _FOLDERS = (_HERE / "templates", _HERE.parents[2] / "templates" / "job")
+#: Stands for the path of the plan while the template is rendered; the shell's quoting leaves it as it is.
+_PLAN = "@plan@"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,14 +37,26 @@ def batch_script(settings: ScriptSettings, *, plan: str, pre_exec: str = "") -> 
 
     The paths are quoted; ``pre_exec`` is the pod's own shell text, which the caller has let through.
     """
-    return _template().render(
+    return _before_plan(settings, pre_exec) + shlex.quote(plan) + "\n"
+
+
+@lru_cache(maxsize=16)
+def _before_plan(settings: ScriptSettings, pre_exec: str) -> str:
+    """Return the script up to the path of its plan, its last word: all that differs between the pods of a site.
+
+    So the template is not rendered anew for each pod, which cost more than the rest of the script's making.
+    """
+    script = _template().render(
         shell=settings.shell,
         python=settings.python,
         runner=settings.runner,
-        plan=plan,
+        plan=_PLAN,
         command_prefix=settings.command_prefix.strip(),
         pre_exec=pre_exec,
     )
+    if not script.endswith(f" {_PLAN}\n"):
+        raise ValueError("templates/job/batch.sh.j2 must end with the plan's path and a line's end")
+    return script.removesuffix(f"{_PLAN}\n")
 
 
 @cache
