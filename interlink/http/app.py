@@ -73,6 +73,8 @@ def request_id(request: falcon.Request) -> str:
 
 def printable(text: str, limit: int = 100) -> str:
     """Return the text cut and without control characters, so that nobody writes lines of their own into a log."""
+    if len(text) <= limit and text.isprintable():
+        return text  # nearly always, and several times in each request
     return "".join(character if character.isprintable() else "?" for character in text[:limit])
 
 

@@ -47,14 +47,15 @@ def annotation(pod: Pod, name: str) -> str | None:
 
     Raises UnsupportedPod where two generations of it say different things.
     """
-    found = {
-        prefix + name: value
-        for prefix in PREFIXES
-        if (value := (pod.metadata.annotations or {}).get(prefix + name)) is not None
-    }
+    annotations = pod.metadata.annotations
+    if not annotations:
+        return None
+    found = {key: annotations[key] for prefix in PREFIXES if (key := prefix + name) in annotations}
+    if not found:
+        return None
     if len(set(found.values())) > 1:
         raise UnsupportedPod(f"the annotations {' and '.join(found)} say different things; keep one of them")
-    return next(iter(found.values()), None)
+    return next(iter(found.values()))
 
 
 def refuse_unknown_annotations(pod: Pod) -> None:

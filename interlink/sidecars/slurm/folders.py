@@ -136,7 +136,8 @@ class JobFolders:
 
     def write_job(self, uid: str, plan: bytes, pod: bytes) -> None:
         """Create the job's folder with its two documents. Raises OSError."""
-        folder, host = self.job(uid), self._at(uid).host
+        home = self._at(uid)
+        folder, host = home.jobs / uid, home.host
         host.make_folder(folder)
         host.write(folder / POD_FILE, pod, sync=False)  # only read where the database is lost
         host.write(folder / PLAN_FILE, plan)

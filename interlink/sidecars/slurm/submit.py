@@ -117,10 +117,10 @@ class Submitter:
         )
         user = "" if account == settings.accounts.own() else account.name
         home = self._folders.of(user)
-        folder = home.jobs / pod.uid
+        folder = f"{home.jobs}/{pod.uid}"
         plan = build_plan(
             msgspec.structs.replace(request, pod=pod),
-            folder=str(folder),
+            folder=folder,
             spool=str(home.spool),
             settings=replace(
                 settings.plan,
@@ -134,11 +134,11 @@ class Submitter:
             comment=pod.uid,
             script=batch_script(
                 replace(settings.script, runner=str(home.runner)),
-                plan=str(folder / PLAN_FILE),
+                plan=f"{folder}/{PLAN_FILE}",
                 pre_exec=pre_exec(pod, rules),
             ),
-            working_directory=str(folder),
-            output=str(folder / BATCH_LOG),
+            working_directory=folder,
+            output=f"{folder}/{BATCH_LOG}",
             cpus=placement.cpus,
             memory_mib=placement.memory_mib,
             environment={"PATH": _PATH, **settings.environment},
