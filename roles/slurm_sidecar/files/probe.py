@@ -1,4 +1,4 @@
-"""Say which Slurm an edge host has and which pyslurm its virtual environment has, as one line of JSON.
+"""Say which Slurm and systemd an edge host has, and which pyslurm its virtual environment, as one line of JSON.
 
 Run by the slurm_sidecar role with the host's Python. Arguments: the folder Slurm was installed into (or ""), the
 virtual environment, the folder of built wheels, the release of pyslurm. Standard library only.
@@ -43,6 +43,13 @@ def library_folder(prefix: Path) -> str:
     return str(found[0].parent) if found else ""
 
 
+def systemd_release() -> int:
+    """Return systemd's release (255), by which settings of units mean different things; 0 where it does not say."""
+    done = subprocess.run(["systemctl", "--version"], capture_output=True, text=True, check=False, timeout=30)
+    found = re.match(r"systemd (\d+)", done.stdout)
+    return int(found.group(1)) if found else 0
+
+
 def main() -> None:
     """Print the facts."""
     given, venv, cache, release = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]
@@ -61,6 +68,7 @@ def main() -> None:
         "library": library_folder(prefix),
         "folder": str(folder),
         "wheel": next((str(path) for path in sorted(folder.glob(f"pyslurm-{release}-*.whl"))), ""),
+        "systemd": systemd_release(),
         "installed": marker.read_text().strip() if marker.exists() else "",
     }
     sys.stdout.write(json.dumps(facts))

@@ -20,6 +20,7 @@ SITE = {
     "interlink_kubeconfig": "/root/.kube/config",
     "interlink_edge_address": "192.0.2.1",
     "interlink_templates": str(ROOT / "templates"),
+    "slurm_sidecar_found": {"systemd": 262},
     "kubeconfig_path": "/etc/interlink/kubeconfig",
 }
 

@@ -40,3 +40,13 @@ def test_headers_are_made_to_say_pyslurms_release(prefix: Path, tmp_path: Path) 
     text = (tmp_path / "copy/slurm/slurm_version.h").read_text()
     assert text == "#define SLURM_VERSION_NUMBER 0x190b02\n"
     assert PROBE.header_version(prefix) == "26.05.5"
+
+
+def test_the_release_of_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    systemctl = tmp_path / "systemctl"
+    systemctl.write_text("#!/bin/sh\necho 'systemd 252 (252.39-1~deb12u1)'\necho '+PAM +AUDIT'\n")
+    systemctl.chmod(0o755)
+    assert PROBE.systemd_release() == 252
+    systemctl.write_text("#!/bin/sh\nexit 1\n")
+    assert PROBE.systemd_release() == 0

@@ -8,6 +8,7 @@ import yaml
 
 from interlink.config import load_config
 from interlink.config.jobs import job_rules
+from interlink.sidecars.slurm.transport.remote import agent_words
 from tests.unit.ansible.rendering import NODE, ROOT, objects, render
 
 UNITS = ("edge/interlink-api.service.j2", "edge/interlink-slurm.service.j2")
@@ -34,6 +35,64 @@ def test_units_run_unprivileged_and_hardened(template: str) -> None:
 def test_only_the_sidecar_writes_and_only_where_it_must() -> None:
     assert "ReadWritePaths" not in unit(UNITS[0])
     assert unit(UNITS[1])["ReadWritePaths"] == "/var/lib/interlink /srv/interlink"
+
+
+#: Settings that are seccomp filters: until systemd 255 they imply NoNewPrivileges (systemd.exec(5) of release 252).
+FILTERS = {
+    "LockPersonality",
+    "MemoryDenyWriteExecute",
+    "PrivateDevices",
+    "ProtectClock",
+    "ProtectHostname",
+    "ProtectKernelLogs",
+    "ProtectKernelModules",
+    "ProtectKernelTunables",
+    "RestrictAddressFamilies",
+    "RestrictNamespaces",
+    "RestrictRealtime",
+    "RestrictSUIDSGID",
+    "SystemCallArchitectures",
+    "SystemCallErrorNumber",
+    "SystemCallFilter",
+}
+
+
+def test_with_users_of_jobs_the_sidecar_leaves_out_what_keeps_sudo_from_working_and_no_more() -> None:
+    strict, open_ = unit(UNITS[1]), unit(UNITS[1], slurm_sidecar_job_users=["alice"])
+    assert set(strict) - set(open_) == {"NoNewPrivileges"}
+    assert {key for key in open_ if open_[key] != strict[key]} == {"CapabilityBoundingSet", "SystemCallFilter"}
+    assert open_["SystemCallFilter"] == "@system-service"
+    assert open_["CapabilityBoundingSet"].split() == [
+        "CAP_SETUID",
+        "CAP_SETGID",
+        "CAP_DAC_READ_SEARCH",
+        "CAP_AUDIT_WRITE",
+    ]
+
+
+@pytest.mark.parametrize(("release", "filtered"), [(252, False), (254, False), (255, True)])
+def test_with_users_of_jobs_an_old_systemd_gets_no_seccomp_filter(release: int, filtered: bool) -> None:
+    found = {"systemd": release}
+    strict = unit(UNITS[1], slurm_sidecar_found=found)
+    open_ = unit(UNITS[1], slurm_sidecar_job_users=["alice"], slurm_sidecar_found=found)
+    assert set(strict) >= FILTERS, "without such users, whatever the release"
+    assert set(open_) & FILTERS == (FILTERS if filtered else set())
+    assert set(strict) - set(open_) == {"NoNewPrivileges"} | (set() if filtered else FILTERS)
+
+
+def test_users_of_jobs_change_nothing_for_the_api() -> None:
+    assert render(UNITS[0], slurm_sidecar_job_users=["alice"]) == render(UNITS[0])
+
+
+def test_sudoers_names_the_users_and_the_sidecars_own_command_alone() -> None:
+    text = render("edge/sudoers.j2", slurm_sidecar_job_users=["alice", "bob"])
+    (rule,) = (line for line in text.splitlines() if not line.startswith("#"))
+    who, _, command = rule.partition(" NOPASSWD: ")
+    assert who == "interlink ALL=(alice, bob)"
+    words = " ".join(agent_words("/opt/interlink/venv/bin/python"))
+    assert not set(words) & set("\\,:*?[]#!"), "sudoers would read those its own way"
+    assert command == words.replace("=", r"\=")
+    assert text.endswith("\n")
 
 
 def test_folders_below_home_stay_reachable() -> None:
