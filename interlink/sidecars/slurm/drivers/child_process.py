@@ -57,6 +57,11 @@ class ChildProcess:
         """The child's process id."""
         return self.process.pid
 
+    @property
+    def busy(self) -> bool:
+        """Whether calls are under way."""
+        return bool(self._waiting)
+
     def hello(self, timeout: float) -> None:
         """Wait for the child's first frame. Raises OSError (TimeoutError among them)."""
         if self._answer(self._hello, time.monotonic() + timeout) != messages.HELLO:

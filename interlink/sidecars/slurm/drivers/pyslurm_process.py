@@ -116,10 +116,13 @@ class PyslurmDriver:
             child = self._running()
             self._number += 1
             number = self._number
+            # Behind slow calls it gets half as long again, so that they do not use up its time. Behind one that
+            # hangs it does not wait for that: the first of them ends all of them at its own deadline.
+            spare = self._timeout / 2 if child.busy else 0.0
         finally:
             self._lock.release()
         try:
-            timeout = max(deadline - time.monotonic(), self._timeout / 2)
+            timeout = max(deadline - time.monotonic(), self._timeout / 2) + spare
             answer: messages.Answer = decode_json(
                 child.exchange(number, msgspec.json.encode(call), timeout), messages.Answer
             )

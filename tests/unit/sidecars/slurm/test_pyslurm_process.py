@@ -151,6 +151,16 @@ def test_a_killed_child_fails_all_calls_under_way_as_unanswered(driver: PyslurmD
     assert driver.submit(job()) == 1
 
 
+def test_a_call_behind_a_slow_one_is_left_time_of_its_own(driver: PyslurmDriver) -> None:
+    driver.jobs()
+    driver._timeout = 2.0
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(driver.submit, job("slow 1.5"))
+        eventually(lambda: driver._child is not None and driver._child.busy)
+        second = pool.submit(driver.submit, job("slow 0.7"))
+        assert [first.result(), second.result()] == [1, 2]
+
+
 def test_calls_that_wait_for_their_turn_longer_than_the_deadline_were_not_made(path: None) -> None:
     driver = PyslurmDriver(call_timeout=1)
     driver.jobs()

@@ -40,6 +40,8 @@ class JobSubmitDescription:
         word, _, rest = self.values["script"].partition(" ")
         if word == "hang":
             time.sleep(60)
+        if word == "slow":
+            time.sleep(float(rest))
         if word == "die":
             os._exit(3)
         if word == "fail":
