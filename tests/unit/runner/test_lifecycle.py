@@ -185,7 +185,7 @@ def test_what_succeeded_on_failure_is_not_run_again_by_a_requeued_job_but_init_c
         site.wait(lambda: site.reports() and site.ends()["well"] and site.running())
         runner.kill()
     with site.start(plan, SLURM_RESTART_COUNT="1") as runner:
-        site.wait(lambda: site.last().restart == 1 and site.running())
+        site.wait(lambda: site.last().restart == 1 and site.running() and story(site).count("main") == 2)
         assert sorted(story(site)) == ["init", "init", "main", "main", "well"]
         runner.terminate()
         runner.wait(20)
