@@ -19,6 +19,9 @@ from interlink.core.rerun import has_succeeded, held_back, run_again
 from interlink.wire.messages import CLUSTER_ANNOTATION, PodStatus, SiteEvent
 from interlink.wire.pod import Pod
 
+#: Slurm's warning comes so many seconds before a job's time limit at most: a usual grace period, our margin, and the
+#: minute by which Slurm may be early (sbatch's manual on --signal).
+WARNED_SECONDS = 120
 _LOST = JobEnd("JobLost", "is unknown to Slurm, and its pod runner reported no end", ordinary=True)
 
 
@@ -112,12 +115,30 @@ def _end(status: PodStatus, job: JobFacts | None, report: Report | None, *, lost
     if not status.reason and not (finished and end.ordinary):
         status.reason, status.disrupted = end.reason, end.disruption
         status.message = f"Slurm job {status.JID} {_sentence(end, job)}"
+    elif not status.reason and report is not None and report.interrupted and _has_failed(status):
+        status.reason, status.message = _asked_to_end(status.JID, job)
     for container in (*status.containers, *status.initContainers):
         if finished and end.ordinary and "waiting" in container["state"]:
             continue  # the runner never started it: an init container failed before
         _end_container(container, status.message, end, _end_time(job, report))
     if status.reason:
         status.event = SiteEvent(key=status.reason, type="Warning", reason=status.reason, message=status.message)
+
+
+def _has_failed(status: PodStatus) -> bool:
+    """Whether a container has ended with another exit code than 0."""
+    states = (container["state"].get("terminated") or {} for container in status.containers)
+    return any(state.get("exitCode") for state in states)
+
+
+def _asked_to_end(job_id: str, job: JobFacts | None) -> tuple[str, str]:
+    """Return reason and sentence of a pod that a SIGTERM of Slurm's ended, which the runner could not explain."""
+    if job is not None and job.time_limit_minutes and job.start_time is not None and job.end_time is not None:
+        limit = job.time_limit_minutes
+        if job.end_time >= job.start_time + 60 * limit - WARNED_SECONDS:
+            ending = "" if limit == 1 else "s"
+            return "DeadlineExceeded", f"Slurm job {job_id} was about to reach its time limit of {limit} minute{ending}"
+    return "Terminated", f"Slurm asked job {job_id} to end before its time (SIGTERM, as `scancel --signal` sends it)"
 
 
 def _containers(

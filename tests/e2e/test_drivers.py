@@ -4,6 +4,7 @@ The drivers run here and what they drive there, as the services' user: pyslurm's
 edge host behind `docker exec`, and for ssh the whole way from the edge host to its neighbour, which is the login node.
 """
 
+import contextlib
 import json
 import re
 import shlex
@@ -285,8 +286,9 @@ def test_a_job_and_its_files_belong_to_the_user_who_was_asked_for(bed: Bed, site
         long = driver.submit(make_request(folders.job(uid), user="user"))
         driver.cancel(long)
         assert wait_for_job(driver, long, lambda job: job.phase is JobPhase.ENDED).state == "CANCELLED"
-        with pytest.raises(SlurmRefused, match="SlurmUser"):
-            PyslurmDriver(15, child_command(bed)).submit(make_request(site_folder, user="user"))
+        pyslurm = PyslurmDriver(15, child_command(bed))
+        with contextlib.closing(pyslurm), pytest.raises(SlurmRefused, match="SlurmUser"):
+            pyslurm.submit(make_request(site_folder, user="user"))
     finally:
         bed.site(["rm", "--force", "/etc/sudoers.d/e2e-identity"])
         own.close()

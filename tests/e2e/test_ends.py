@@ -94,7 +94,8 @@ def test_slurms_own_time_limit_says_so(cluster: Cluster, slurm: Slurm) -> None:
     # The administrator shortens the job: Slurm, not the runner, ends it (limits count in minutes).
     slurm.bed.site(["scontrol", "update", f"JobId={job}", "TimeLimit=1"])
     pod = cluster.wait_phase("limited", "Failed", within=180)
-    assert "time limit" in pod["status"]["message"]
+    assert pod["status"]["reason"] == "DeadlineExceeded"
+    assert "time limit of 1 minute" in pod["status"]["message"]
 
 
 def test_a_pod_that_slurm_refuses_shows_slurms_own_words(cluster: Cluster, slurm: Slurm) -> None:

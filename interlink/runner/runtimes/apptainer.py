@@ -87,8 +87,9 @@ class Apptainer(Runtime):
         argv = [self.executable, "-s", verb, *OPTIONS, *GPU_OPTIONS.get(spec.get("gpu", ""), ()), *self.options]
         if self._shares(spec):
             argv.append(MPI_OPTION)
-            if self.plan["mpi"]["launcher"] == "mpiexec":
-                argv.remove("--pid")  # or hydra's proxy waits for ever for what the instance's first process holds
+            # With process ids of their own the first task on a node to end would take the others with it, and hydra's
+            # proxy waits for ever for what the instance's first process holds.
+            argv.remove("--pid")
         folder = working_folder(spec, image)
         argv += ["--pwd", folder] if folder else []
         environment = self.environment(image, pairs)

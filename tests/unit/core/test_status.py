@@ -304,6 +304,22 @@ def test_an_exit_0_on_slurms_own_request_to_end_is_no_success_while_the_job_may_
     assert (_states(over), over.ended, over.reason) == ([well, well], True, "Preempted")
 
 
+@pytest.mark.parametrize(
+    ("ended_after", "reason", "words"),
+    [(40.0, "DeadlineExceeded", "its time limit of 1 minute"), (-600.0, "Terminated", "asked job 12 to end")],
+)
+def test_a_request_to_end_that_the_runner_cannot_explain_is_explained_by_the_jobs_times(
+    ended_after: float, reason: str, words: str
+) -> None:
+    """An administrator shortened the job, or sent a signal."""
+    report = _report(ENDED, ENDED, finished=True, interrupted=["a", "b"])
+    times = {"start_time": 1000.0, "end_time": 1000.0 + ended_after, "time_limit_minutes": 1}
+    status = _merge(_job("FAILED", **times), report)
+    assert (status.ended, status.reason) == (True, reason)
+    assert words in status.message
+    assert _states(status) == [ENDED, ENDED]
+
+
 def test_a_container_that_had_not_started_waits_on_without_a_restart() -> None:
     report = _report({"waiting": {"reason": "CrashLoopBackOff"}}, {"waiting": {"reason": "ContainerCreating"}})
     report.containers[1]["lastState"] = ENDED
