@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # The newest Python that the services run on; the test bed itself needs nothing but its standard library.
 PYTHON := $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
-SHELL_SCRIPTS = $(shell git ls-files -co --exclude-standard ':!*.j2' | xargs -r grep -lE '^\#!.*\b(ba)?sh$$' -- 2>/dev/null)
+SHELL_SCRIPTS = $(shell git ls-files -co --exclude-standard ':!*.j2' ':!*.py' | xargs -r grep -lE '^\#!.*\b(ba)?sh$$' -- 2>/dev/null)
 export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help python demo demo-down clean test test-fast bench-slurm check check-format check-types check-imports check-ansible check-shell \
