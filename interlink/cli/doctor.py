@@ -49,20 +49,23 @@ def run(options: argparse.Namespace) -> int:
     from interlink.sidecars.slurm.doctor import check, compute, drivers, places  # noqa: PLC0415
     from interlink.sidecars.slurm.drivers.choice import choose_driver, site_hosts  # noqa: PLC0415
 
-    logging.disable(logging.CRITICAL)  # the findings say it all
     config = load_config(options.config)
-    hosts = site_hosts(config)
-    driver = choose_driver(config, hosts)
-    site = check.Site(config, hosts, driver, submit=options.submit, users=tuple(options.users))
     checks = (
         drivers.Pyslurm(), drivers.LocalCommands(), drivers.LoginNode(), drivers.LoginCommands(), drivers.Controller(),
         drivers.Accounting(), places.SharedFolder(), places.StateFolder(), places.BecomeUser(), compute.ComputeNode(),
     )  # fmt: skip
+    logging.disable(logging.CRITICAL)  # the findings say it all
     try:
-        results = list(check.run_checks(checks, site))
+        hosts = site_hosts(config)
+        driver = choose_driver(config, hosts)
+        site = check.Site(config, hosts, driver, submit=options.submit, users=tuple(options.users))
+        try:
+            results = list(check.run_checks(checks, site))
+        finally:
+            driver.close()
+            hosts.close()
     finally:
-        driver.close()
-        hosts.close()
+        logging.disable(logging.NOTSET)
     rows = [as_row(result, config.slurm_driver) for result in results]
     print(as_json(rows, config.slurm_driver) if options.output == "json" else as_table(rows, config.slurm_driver))
     return 1 if any(row["needed"] and row["verdict"] == "bad" for row in rows) else 0
