@@ -80,8 +80,8 @@ def pod_status(  # noqa: PLR0913 - one fact each, and given by name
         initContainers=_containers(pod.init_containers, report.init_containers if report else [], waits),
         event=event,
     )
+    over = lost or (job is not None and job.phase is JobPhase.ENDED)
     if report is not None:
-        over = lost or (job is not None and job.phase is JobPhase.ENDED)
         follow = partial(_follow, pod, report, waits, earlier=earlier, over=over)
         status.containers = [follow(item) for item in status.containers]
         status.initContainers = [follow(item) for item in status.initContainers]
@@ -90,8 +90,7 @@ def pod_status(  # noqa: PLR0913 - one fact each, and given by name
     elif report is not None:
         status.hostIP, status.reason, status.message = report.host_ip, report.reason, report.message
         status.event = None if job is None else _suspension(job)
-    gone = lost or (job is not None and job.phase is JobPhase.ENDED)
-    if gone and settled:
+    if over and settled:
         _end(status, job, report, lost=lost)
     return status
 
@@ -136,8 +135,7 @@ def _asked_to_end(job_id: str, job: JobFacts | None) -> tuple[str, str]:
     if job is not None and job.time_limit_minutes and job.start_time is not None and job.end_time is not None:
         limit = job.time_limit_minutes
         if job.end_time >= job.start_time + 60 * limit - WARNED_SECONDS:
-            ending = "" if limit == 1 else "s"
-            return "DeadlineExceeded", f"Slurm job {job_id} was about to reach its time limit of {limit} minute{ending}"
+            return "DeadlineExceeded", f"Slurm job {job_id} was about to reach its time limit of {_minutes(limit)}"
     return "Terminated", f"Slurm asked job {job_id} to end before its time (SIGTERM, as `scancel --signal` sends it)"
 
 
@@ -207,7 +205,11 @@ def _sentence(end: JobEnd, job: JobFacts | None) -> str:
     limit, code = job.time_limit_minutes, job.exit_code
     return end.sentence.format(
         by="" if job.cancelled_by is None else f" by the site's user {job.cancelled_by}",
-        limit="" if limit is None else f" of {limit} minute{'' if limit == 1 else 's'}",
+        limit="" if limit is None else f" of {_minutes(limit)}",
         nodes=f" {job.nodes}" if job.nodes else "",
         code="" if code is None else f" with exit code {code}",
     )
+
+
+def _minutes(number: int) -> str:
+    return f"{number} minute{'' if number == 1 else 's'}"
