@@ -12,12 +12,11 @@ What apptainer 1.4 was seen to do decides the form:
 """
 
 import os
-import re
 from typing import Any, Dict, List, Optional, Sequence
 
 from interlink.runner.files import write_whole
 from interlink.runner.runtimes.base import (
-    HOST_PATH,
+    IDENTIFIER,
     Bind,
     ImageFile,
     Launch,
@@ -25,8 +24,8 @@ from interlink.runner.runtimes.base import (
     Runtime,
     Source,
     command_line,
-    kept,
     parents_first,
+    runtimes_own,
     variables,
     working_folder,
     write_docker_config,
@@ -45,7 +44,6 @@ OWN_NAMES = (
     "PATH", "ENV", "SHELLOPTS", "BASHOPTS", "PS4", "IFS", "TMPDIR", "TMP", "TEMP", "GODEBUG", "GOTRACEBACK",
     "GCONV_PATH", "LOCPATH", "NLSPATH", "HOSTALIASES", "RESOLV_HOST_CONF",
 )  # fmt: skip
-_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 #: What apptainer itself may be told by the administrator's JobEnvironment.
 FOR_APPTAINER = ("APPTAINER_TMPDIR", "SINGULARITY_TMPDIR", "XDG_RUNTIME_DIR")
 #: Where a container's environment scripts are, the one behind which apptainer adds what came by the prefix, and ours.
@@ -116,15 +114,14 @@ class Apptainer(Runtime):
 
     def environment(self, image: ImageFile, pairs: Pairs) -> Dict[str, str]:
         """Return the environment that gives the container its variables byte for byte, and nothing of the job's."""
-        environment = {"PATH": os.environ.get("PATH", HOST_PATH), "HOME": os.environ.get("HOME", "/")}
-        environment.update(kept(*FOR_APPTAINER))
+        environment = {"HOME": os.environ.get("HOME", "/"), **runtimes_own(*FOR_APPTAINER)}
         for name, value in variables(image, pairs).items():
             # Behind the scripts of an image of which nothing is known, or they could replace it.
             own = name in OWN_NAMES or name.startswith(OWN_PREFIXES) or image.config is None
             if name == "HOME":
                 environment[self.prefix + HOME] = value
             else:
-                environment[self.prefix + name if own and _IDENTIFIER.fullmatch(name) else name] = value
+                environment[self.prefix + name if own and IDENTIFIER.fullmatch(name) else name] = value
         return environment
 
     def _scripts(self, whole: bool) -> Bind:

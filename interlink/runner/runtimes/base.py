@@ -7,12 +7,15 @@ A runtime is made once per pod from its plan (``runtime_of``); it starts nothing
 import base64
 import json
 import os
+import re
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from interlink.runner.files import RunnerError, write_whole
 
 #: (name, value) of a container's environment, in the pod's order.
 Pairs = Iterable[Tuple[str, str]]
+#: What every program takes for a variable's name.
+IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 HOST_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -142,6 +145,18 @@ GPU_VARIABLES = {"nvidia": ("CUDA_VISIBLE_DEVICES",), "amd": ("ROCR_VISIBLE_DEVI
 def granted(spec: Dict[str, Any]) -> Pairs:
     """Return the container's variables: which of the node's cards are its job's, and over them what the pod says."""
     return [*kept(*GPU_VARIABLES.get(spec.get("gpu", ""), ())).items(), *spec.get("env", ())]
+
+
+def runtimes_own(*names: str) -> Dict[str, str]:
+    """Return the environment of the runtime's program itself: the job's PATH, and those of the named that it has."""
+    return {"PATH": os.environ.get("PATH", HOST_PATH), **kept(*names)}
+
+
+def registry_name(source: Source, runtime: str) -> str:
+    """Return an image's name without its scheme. Raises RunnerError for one that comes from no registry."""
+    if not source.digest:
+        raise RunnerError("{} pulls from docker:// registries only".format(runtime))
+    return source.name[len("docker://") :]
 
 
 def kept(*names: str) -> Dict[str, str]:

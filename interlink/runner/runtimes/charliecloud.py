@@ -10,7 +10,6 @@ from typing import Any, Dict, List, Optional, Sequence
 
 from interlink.runner.files import RunnerError, write_whole
 from interlink.runner.runtimes.base import (
-    HOST_PATH,
     Bind,
     ImageFile,
     Launch,
@@ -18,8 +17,9 @@ from interlink.runner.runtimes.base import (
     Runtime,
     Source,
     command_line,
-    kept,
     parents_first,
+    registry_name,
+    runtimes_own,
     variables,
     working_folder,
 )
@@ -51,14 +51,12 @@ class Charliecloud(Runtime):
         folder = working_folder(spec, image)
         argv += ["--cd=" + folder] if folder else []
         argv += ["--bind={}".format(self._bind(bind)) for bind in parents_first(binds)]
-        environment = {"PATH": os.environ.get("PATH", HOST_PATH), **kept("HOME", "USER", "TMPDIR")}
+        environment = runtimes_own("HOME", "USER", "TMPDIR")
         return Launch([*argv, image.path, "--", *command_line(spec, image)], environment)
 
     def pull(self, source: Source, target: str, scratch: str) -> List[Launch]:
         """See Runtime. The storage folder is of this pull alone."""
-        if not source.digest:
-            raise RunnerError("Charliecloud pulls from docker:// registries only")
-        name = source.name[len("docker://") :]
+        name = registry_name(source, "Charliecloud")
         options = ["--storage=" + os.path.join(scratch, "storage")]
         login = ["--auth"] if source.username else []
         secret = {"CH_IMAGE_USERNAME": source.username, "CH_IMAGE_PASSWORD": source.password} if login else {}

@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Optional, Sequence
 
 from interlink.runner.files import RunnerError, write_whole
 from interlink.runner.runtimes.base import (
-    HOST_PATH,
+    IDENTIFIER,
     Bind,
     ImageFile,
     Launch,
@@ -21,13 +21,14 @@ from interlink.runner.runtimes.base import (
     command_line,
     kept,
     parents_first,
+    registry_name,
+    runtimes_own,
     variables,
     working_folder,
 )
 
 #: Run by the container's /bin/sh with the working directory and the command as its arguments.
 COMMAND_SCRIPT = b'cd -- "$1" || exit 128\nshift\nexec "$@"\n'
-_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 #: enroot reads its credentials with a shell's expansion: only what means nothing to one may stand there.
 _PLAIN = re.compile(r"[A-Za-z0-9._~+/=@:,%-]+")
 #: The node's, for enroot itself: where it keeps things, and what the site sets.
@@ -56,7 +57,7 @@ class Enroot(Runtime):
         argv = [self.executable, "start", *self.options]
         for bind in parents_first(binds):
             argv += ["--mount", _mount(bind)]
-        environment = {"PATH": os.environ.get("PATH", HOST_PATH), **self._settings()}
+        environment = {**runtimes_own(), **self._settings()}
         for name, value in values.items():
             argv += ["--env", _variable(name, value, environment)]
         script = os.path.join(self.plan["folder"], "enroot-rc")
@@ -66,8 +67,7 @@ class Enroot(Runtime):
 
     def pull(self, source: Source, target: str, scratch: str) -> List[Launch]:
         """See Runtime. Layers are kept for this import alone."""
-        if not source.digest:
-            raise RunnerError("enroot pulls from docker:// registries only")
+        registry_name(source, "enroot")
         environment = {**os.environ, **self._settings(), "ENROOT_TEMP_PATH": scratch, "ENROOT_CACHE_PATH": scratch}
         user = ""
         if source.username:
@@ -98,7 +98,7 @@ def _mount(bind: Bind) -> str:
 
 def _variable(name: str, value: str, environment: Dict[str, str]) -> str:
     """Return --env's word: the name alone where the value can come from enroot's own environment, unseen by others."""
-    if not _IDENTIFIER.fullmatch(name):
+    if not IDENTIFIER.fullmatch(name):
         raise RunnerError("enroot cannot set the variable {!r}: its name is no identifier".format(name))
     if "\n" in value:
         raise RunnerError("enroot cannot set the variable {}: its value has a line break".format(name))

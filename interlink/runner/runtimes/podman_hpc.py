@@ -9,15 +9,15 @@ from typing import Any, Dict, List, Optional, Sequence
 
 from interlink.runner.files import RunnerError, write_whole
 from interlink.runner.runtimes.base import (
-    HOST_PATH,
     Bind,
     ImageFile,
     Launch,
     Pairs,
     Runtime,
     Source,
-    kept,
     parents_first,
+    registry_name,
+    runtimes_own,
     write_docker_config,
 )
 
@@ -53,7 +53,7 @@ class PodmanHpc(Runtime):
         argv += ["--workdir=" + spec["workingDir"]] if spec.get("workingDir") else []
         for bind in parents_first(binds):
             argv += ["--mount", _mount(bind)]
-        environment = {"PATH": os.environ.get("PATH", HOST_PATH), **kept(*_FOR_PODMAN)}
+        environment = runtimes_own(*_FOR_PODMAN)
         lines: List[str] = []
         for name, value in dict(pairs).items():
             if "*" in name:
@@ -75,14 +75,13 @@ class PodmanHpc(Runtime):
 
     def pull(self, source: Source, target: str, scratch: str) -> List[Launch]:
         """See Runtime."""
-        if not source.digest:
-            raise RunnerError("podman-hpc pulls from docker:// registries only")
+        name = registry_name(source, "podman-hpc")
         options = ["--tls-verify=false"] if source.insecure else []
         if source.username or source.token:
             write_docker_config(source, os.path.join(scratch, "auth.json"))
             options += ["--authfile", os.path.join(scratch, "auth.json")]
         write_whole(target, source.digest.encode("ascii"))
-        return [Launch([self.executable, "pull", *options, source.name[len("docker://") :]], dict(os.environ))]
+        return [Launch([self.executable, "pull", *options, name], dict(os.environ))]
 
 
 def _mount(bind: Bind) -> str:
