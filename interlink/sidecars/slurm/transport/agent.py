@@ -6,6 +6,7 @@ run the same code. A frame is two lengths (header, body; 4 bytes each), a JSON h
 Invariant: every operation raises OSError for what the file system says, and nothing outlives the agent.
 """
 
+import bisect
 import errno
 import json
 import os
@@ -137,17 +138,21 @@ class Agent:
                 entries.append([entry.name, entry.is_dir(follow_symlinks=False), changed])
         return entries, b""
 
-    def do_gather(self, body: bytes, path: str, pattern: str, skip: List[str], most: int, limit: int) -> Answer:
+    def do_gather(
+        self, body: bytes, path: str, pattern: str, skip: List[str], after: str, most: int, limit: int
+    ) -> Answer:
         """Return [name, size or None, words of an error or ""] of a folder's files, and their contents in a row.
 
-        Only files whose whole name fits the pattern are opened; dot files and names to skip are left out.
+        Only files whose whole name fits the pattern are opened; dot files and names to skip are left out. The first
+        ``most`` by name whose names come behind ``after``.
         """
         with os.scandir(path) as found:
             names = sorted(entry.name for entry in found if entry.name[0] != "." and entry.name not in skip)
         fits = re.compile(pattern)
         entries: List[Any] = []
         contents: List[bytes] = []
-        for name in names[:most]:
+        first = bisect.bisect_right(names, after)
+        for name in names[first : first + most]:
             size, data, words = None, b"", ""
             if fits.fullmatch(name):
                 try:

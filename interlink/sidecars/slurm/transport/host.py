@@ -105,11 +105,15 @@ class Host:
         value, _ = self.call("list", {"path": str(path)})
         return [Entry(*entry) for entry in value]
 
-    def gather(
-        self, path: Path, pattern: str, *, skip: Sequence[str] = (), most: int, limit: int = _MAX_READ
+    def gather(  # noqa: PLR0913 - given by name
+        self, path: Path, pattern: str, *, skip: Sequence[str] = (), after: str = "", most: int, limit: int = _MAX_READ
     ) -> list[Gathered]:
-        """Return the folder's files by name, with the contents of those whose name fits: one round trip."""
-        arguments = {"path": str(path), "pattern": pattern, "skip": list(skip), "most": most, "limit": limit}
+        """Return the folder's files by name, with the contents of those whose name fits: one round trip.
+
+        ``most`` of them at once, of those whose names come behind ``after``.
+        """
+        arguments = {"path": str(path), "pattern": pattern, "skip": list(skip), "after": after, "most": most}
+        arguments["limit"] = limit
         value, body = self.call("gather", arguments)
         found, offset = [], 0
         for name, size, trouble in value:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.sidecars.slurm.bench import UID, Bench
+from interlink.sidecars.slurm import spool
+from tests.unit.sidecars.slurm.bench import UID, Bench, make_pod
 
-OTHER = "99999999-2222-3333-4444-555555555555"
+OTHER, EARLIER = "99999999-2222-3333-4444-555555555555", "00000000-2222-3333-4444-555555555555"
 
 
 @pytest.fixture
@@ -57,6 +58,23 @@ def test_a_report_waits_for_its_jobs_id(tmp_path: Path) -> None:
     assert bench.spool.tick() == 0
     bench.reconciler.poll()
     assert bench.spool.tick() == 1
+
+
+def test_reports_that_wait_keep_nobody_elses_waiting(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool, "_BATCH", 2)
+    bench.driver.lose_reply = True
+    with pytest.raises(Exception, match="no answer"):
+        bench.create(make_pod(uid=EARLIER))
+    for sequence in (1, 2, 3):
+        bench.report(2, uid=EARLIER, sequence=sequence)
+    bench.report(1)
+    assert bench.spool.tick() + bench.spool.tick() == 1
+    assert bench.live().report is not None
+    bench.report(1, sequence=2)
+    assert bench.spool.tick() + bench.spool.tick() == 1
+    bench.reconciler.poll()
+    assert bench.spool.tick() + bench.spool.tick() == 3
+    assert files(bench) == []
 
 
 def test_what_is_no_report_is_moved_aside(bench: Bench, tmp_path: Path) -> None:

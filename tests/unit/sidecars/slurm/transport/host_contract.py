@@ -70,6 +70,7 @@ class HostContract:
             ("1.json", b"one"), ("2.json", b""), ("3.txt", None), ("5.json", None), ("6\n.json", None), (name, None),
         ]  # fmt: skip
         assert [file.name for file in host.gather(tmp_path, "", most=2)] == ["1.json", "2.json"]
+        assert [file.name for file in host.gather(tmp_path, "", after="2.json", most=2)] == ["3.txt", "5.json"]
         host.rename(tmp_path / name, tmp_path / "bad" / name)
         host.rename(tmp_path / "none", tmp_path / "bad" / "none")
         host.remove(tmp_path, ["1.json", "none"])
