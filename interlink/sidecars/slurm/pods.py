@@ -177,14 +177,18 @@ class PodTable:
         with self.lock:
             pod = self.living.get(facts.uid)
             row = self.store.delete(facts, time.time(), kill_at, living=pod is not None)
+            if pod is not None:
+                pod.deleted_at, pod.kill_at = row.deleted_at, row.kill_at
+        # Not under the lock: a thousand deletions at once wait for the disk together, and nobody else for them.
+        self.store.sync()
+        with self.lock:
             if pod is None:
                 status = row.status or never_started(row.facts)
                 self.store.save([(status, row.report, row.ended_at)])
                 self._journal.publish([status])
-                return None
-            pod.deleted_at, pod.kill_at = row.deleted_at, row.kill_at
-            self.ending[pod.uid] = pod
-            self.end_without_job(pod)
+            elif self.living.get(pod.uid) is pod:
+                self.ending[pod.uid] = pod
+                self.end_without_job(pod)
             return pod
 
     def end_without_job(self, pod: LivePod) -> None:

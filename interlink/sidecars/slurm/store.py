@@ -16,6 +16,7 @@ import msgspec
 
 from interlink.core.plan import Report
 from interlink.core.status import PodFacts
+from interlink.sidecars.slurm.durable import DurableFile
 from interlink.wire.decoding import decode_json
 from interlink.wire.messages import PodStatus
 
@@ -57,32 +58,18 @@ class Row(msgspec.Struct, kw_only=True):
     report: Report | None = None
 
 
-class _Intent:
-    """A row that waits for its transaction."""
-
-    __slots__ = ("done", "error", "row")
-
-    def __init__(self, row: tuple[str, bytes, float]) -> None:
-        self.row = row
-        self.done = False
-        self.error: StoreError | None = None
-
-
 class Store:
-    """The table of pods. Thread-safe: two connections behind one lock, one that waits for the disk and one not."""
+    """The table of pods. Thread-safe: one connection behind a lock, which nobody holds while he waits for the disk."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "slurm.sqlite"
         self._lock = threading.Lock()
-        #: Intents that wait for the disk: whoever comes first takes all of them to it at once.
-        self._intents: list[_Intent] = []
-        self._queueing, self._committing = threading.Lock(), threading.Lock()
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            self._sure = self._open("FULL")
-            self._prepare(self._sure)
-            self._quick = self._open("NORMAL")
+            self._database = self._open()
+            self._prepare()
+            self._log = DurableFile(folder / f"{self.path.name}-wal")
         except (sqlite3.Error, OSError) as error:
             raise StoreError(
                 f"{self.path}: {error}. If the file is damaged or not this service's, move it away and start again: "
@@ -90,40 +77,20 @@ class Store:
             ) from error
 
     def intend(self, facts: PodFacts, now: float) -> None:
-        """Write down that a job is about to be submitted for the pod; several threads' intents wait for the disk once.
-
-        Raises StoreError.
-        """
-        intent = _Intent((facts.uid, msgspec.json.encode(facts), now))
-        with self._queueing:
-            self._intents.append(intent)
-        with self._committing:
-            if not intent.done:
-                self._commit_intents()
-        if intent.error is not None:
-            raise StoreError(str(intent.error)) from intent.error
-
-    def _commit_intents(self) -> None:
-        with self._queueing:
-            intents, self._intents = self._intents, []
-        error: StoreError | None = None
-        try:
-            with self._transaction(self._sure) as database:
-                database.executemany(
-                    "INSERT INTO pods (uid, facts, created_at) VALUES (?, ?, ?) ON CONFLICT (uid) DO NOTHING",
-                    [intent.row for intent in intents],
-                )
-        except StoreError as failure:
-            error = failure
-        for intent in intents:
-            intent.error, intent.done = error, True
+        """Write down that a job is about to be submitted for the pod. Raises StoreError."""
+        with self._transaction() as database:
+            database.execute(
+                "INSERT INTO pods (uid, facts, created_at) VALUES (?, ?, ?) ON CONFLICT (uid) DO NOTHING",
+                (facts.uid, msgspec.json.encode(facts), now),
+            )
+        self.sync()
 
     def delete(self, facts: PodFacts, now: float, kill_at: float, *, living: bool = False) -> Row:
-        """Write the tombstone, or bring its kill time forward, and return the row.
+        """Write the tombstone, or bring its kill time forward, and return the row; it is on the disk after ``sync``.
 
         A pod without a row gets one, ended unless it is ``living`` (its intent is about to be written).
         """
-        with self._transaction(self._sure) as database:
+        with self._transaction() as database:
             database.execute(
                 "INSERT INTO pods (uid, facts, created_at, deleted_at, kill_at, ended_at)"
                 " VALUES (?1, ?2, ?3, ?3, ?4, ?5)"
@@ -134,15 +101,22 @@ class Store:
             row = database.execute(f"{_SELECT} WHERE uid = ?", (facts.uid,)).fetchone()
         return _row(row)
 
+    def sync(self) -> None:
+        """Return when every transaction so far is on the platter. Raises StoreError."""
+        try:
+            self._log.wait()
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{self.path}: {error}") from error
+
     def record_job(self, uid: str, job_id: int, status: PodStatus) -> None:
         """Write down the job's id and the status that it brings; lost in a power cut, it is looked up in Slurm."""
-        with self._transaction(self._quick) as database:
+        with self._transaction() as database:
             values = (job_id, msgspec.json.encode(status), uid)
             database.execute("UPDATE pods SET job_id = ?, status = ? WHERE uid = ?", values)
 
     def forget(self, uid: str) -> None:
         """Remove the pod, unless it was deleted: a tombstone stays. Lost in a power cut, it is looked up in Slurm."""
-        with self._transaction(self._quick) as database:
+        with self._transaction() as database:
             database.execute("DELETE FROM pods WHERE uid = ? AND deleted_at IS NULL", (uid,))
 
     def save(self, changes: Iterable[tuple[PodStatus, Report | None, float | None]]) -> None:
@@ -152,36 +126,36 @@ class Store:
             (encode(status), None if report is None else encode(report), ended_at, status.UID)
             for status, report, ended_at in changes
         ]
-        with self._transaction(self._quick) as database:
+        with self._transaction() as database:
             database.executemany("UPDATE pods SET status = ?, report = ?, ended_at = ? WHERE uid = ?", rows)
 
     def find(self, uid: str) -> Row | None:
         """Return the pod's row."""
         with self._lock:
-            row = self._quick.execute(f"{_SELECT} WHERE uid = ?", (uid,)).fetchone()
+            row = self._database.execute(f"{_SELECT} WHERE uid = ?", (uid,)).fetchone()
         return None if row is None else _row(row)
 
     def living(self) -> list[Row]:
         """Return the pods that have not ended."""
         with self._lock:
-            rows = self._quick.execute(f"{_SELECT} WHERE ended_at IS NULL").fetchall()
+            rows = self._database.execute(f"{_SELECT} WHERE ended_at IS NULL").fetchall()
         return [_row(row) for row in rows]
 
     def uids(self) -> set[str]:
         """Return every UID."""
         with self._lock:
-            return {uid for (uid,) in self._quick.execute("SELECT uid FROM pods")}
+            return {uid for (uid,) in self._database.execute("SELECT uid FROM pods")}
 
     def users(self) -> set[str]:
         """Return the other users who own, or owned, a pod's job."""
         with self._lock:
-            rows = self._quick.execute("SELECT DISTINCT json_extract(CAST(facts AS TEXT), '$.user') FROM pods")
+            rows = self._database.execute("SELECT DISTINCT json_extract(CAST(facts AS TEXT), '$.user') FROM pods")
             return {user for (user,) in rows if user}
 
     def ended_statuses(self, deleted_since: float) -> list[PodStatus]:
         """Return the statuses of ended pods, without those that were deleted and had ended before the given time."""
         with self._lock:
-            rows = self._quick.execute(
+            rows = self._database.execute(
                 "SELECT status FROM pods WHERE ended_at IS NOT NULL AND status IS NOT NULL"
                 " AND (deleted_at IS NULL OR ended_at > ?)",
                 (deleted_since,),
@@ -191,7 +165,7 @@ class Store:
     def deleted_and_ended(self, before: float) -> list[str]:
         """Return the UIDs of deleted pods that had ended before the given time."""
         with self._lock:
-            rows = self._quick.execute(
+            rows = self._database.execute(
                 "SELECT uid FROM pods WHERE deleted_at IS NOT NULL AND ended_at IS NOT NULL AND ended_at <= ?"
                 " AND deleted_at <= ?",
                 (before, before),
@@ -201,30 +175,32 @@ class Store:
     def ended(self, before: float) -> list[str]:
         """Return the UIDs of pods that had ended before the given time, and that nobody has deleted."""
         with self._lock:
-            rows = self._quick.execute(
+            rows = self._database.execute(
                 "SELECT uid FROM pods WHERE deleted_at IS NULL AND ended_at <= ?", (before,)
             ).fetchall()
         return [uid for (uid,) in rows]
 
     def drop(self, uids: Iterable[str]) -> None:
         """Remove the rows of pods whose tombstones have served their time."""
-        with self._transaction(self._quick) as database:
+        with self._transaction() as database:
             database.executemany("DELETE FROM pods WHERE uid = ?", [(uid,) for uid in uids])
 
     def close(self) -> None:
         """Close the database."""
         with self._lock:
-            self._quick.close()
-            self._sure.close()
+            self._log.close()
+            self._database.close()
 
-    def _open(self, synchronous: str) -> sqlite3.Connection:
+    def _open(self) -> sqlite3.Connection:
         database = sqlite3.connect(self.path, timeout=10, isolation_level=None, check_same_thread=False)
         database.execute("PRAGMA journal_mode = WAL")
-        database.execute(f"PRAGMA synchronous = {synchronous}")
+        # The log reaches the disk before a checkpoint moves it; what must be there sooner waits for it by itself.
+        database.execute("PRAGMA synchronous = NORMAL")
         return database
 
-    def _prepare(self, database: sqlite3.Connection) -> None:
+    def _prepare(self) -> None:
         """Create the schema in an empty file. Raises StoreError for a file that is not ours, or of another time."""
+        database = self._database
         (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if not tables:
             database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
@@ -242,7 +218,8 @@ class Store:
             raise sqlite3.DatabaseError(str(verdict))
 
     @contextmanager
-    def _transaction(self, database: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        database = self._database
         with self._lock:
             try:
                 database.execute("BEGIN IMMEDIATE")

@@ -1,5 +1,6 @@
 """The sidecar's parts on a fake site, without threads: tests take each step themselves."""
 
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ class Bench:
         self.folders = JobFolders(root / "shared")
         self.folders.prepare()
         self.store = Store(root / "state")
+        weakref.finalize(self, self.store.close)
         self.journal = ChangeJournal(lambda: self.table.all_statuses(600))
         self.table = PodTable(self.store, self.journal)
         recover(self.table, self.folders)
