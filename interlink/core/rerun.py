@@ -26,19 +26,25 @@ def held_back(container: dict[str, Any]) -> dict[str, Any]:
     return {**container, "state": running, "ready": False, "started": True}
 
 
+def has_begun(container: dict[str, Any]) -> bool:
+    """Whether a run of a waiting container is under way: its postStart hook runs, and no end of it was told."""
+    run, ended = container.get("containerID"), (container.get("lastState") or {}).get("terminated") or {}
+    return "waiting" in container["state"] and bool(run) and run != ended.get("containerID")
+
+
 def run_again(container: dict[str, Any], waiting: dict[str, str], job_id: str) -> dict[str, Any]:
     """Return the v1.ContainerStatus that follows the last one of the earlier run."""
     state = container["state"]
     ended = state.get("terminated")
     following = {**container, "state": {"waiting": waiting}, "ready": False, "started": False}
-    if "waiting" in state:
+    if "waiting" in state and not has_begun(container):
         return following  # it had not started, or its last end was counted already
     if ended is None:
         ended = {
             "exitCode": 137,
             "reason": REASON,
             "message": f"Slurm took job {job_id} back into its queue",
-            "startedAt": state["running"].get("startedAt"),
+            "startedAt": state.get("running", {}).get("startedAt"),
             "finishedAt": None,
         }
         if container.get("containerID"):

@@ -120,7 +120,8 @@ class Container:
         return [descriptor for part in parts for descriptor in part.descriptors()]
 
     def _id(self) -> str:
-        return "slurm://{}/{}".format(self.pod.job, self.name)
+        """Return the id of the present or last run: each has one of its own, as under a kubelet."""
+        return "slurm://{}/{}/{}".format(self.pod.job, self.name, self.restarts)
 
     def _start(self, clock: float) -> None:
         if self.image is not None and not self._image_is_there(clock):
@@ -140,6 +141,10 @@ class Container:
         else:
             self.opening = Opening(self.spec.get("postStart"), self._act, self._inside(), clock)
             self._open(clock)
+            if self.opening is not None:
+                # By its id, whoever follows the log knows that a run is under way.
+                self._set({"waiting": {"reason": self.unborn}})
+                self.pod.changed = True
 
     def _image_is_there(self, clock: float) -> bool:
         assert self.image is not None

@@ -68,6 +68,9 @@ class Past:
         self.restarts = int(self.status.get("restartCount", 0))
         #: Whether it was started before, and the start that comes next is not counted yet.
         self.ran = bool(self.last_state)
+        run, ended = self.status.get("containerID", ""), self.last_state.get("terminated", {})
+        #: Whether a run was under way that had not come to be shown as running: its postStart hook ran.
+        self.begun = "waiting" in self.state and bool(run) and run != ended.get("containerID")
         self.back_off = BackOff()
         if name in report.get("backOff", {}):
             self.back_off.resume(report["backOff"][name])
@@ -81,10 +84,10 @@ class Past:
         """Make the last run's state the one before."""
         if "terminated" in self.state:
             self.last_state = self.state
-        elif "running" in self.state:
+        elif "running" in self.state or self.begun:
             self.last_state = {"terminated": {
                 "exitCode": 137, "reason": "Requeued", "message": REQUEUED,
-                "startedAt": self.state["running"].get("startedAt"), "finishedAt": None,
+                "startedAt": self.state.get("running", {}).get("startedAt"), "finishedAt": None,
                 "containerID": self.status.get("containerID", ""),
             }}  # fmt: skip
         else:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
+from interlink.core.rerun import has_begun
 from interlink.sidecars.backend import NotFound, NotStarted, Unavailable
 from interlink.sidecars.crilog import LogFormatter, LogQuery, find_tail
 from interlink.sidecars.slurm.folders import JobFolders
@@ -62,7 +63,7 @@ class Logs:
         container = _container(status, request.ContainerName)
         if status is None or container is None or status.ended:
             return True
-        return "running" not in (container.get("state") or {}) or container.get("restartCount", 0) != restarts
+        return not _is_under_way(container) or container.get("restartCount", 0) != restarts
 
 
 class _Files:
@@ -113,6 +114,13 @@ def _container(status: PodStatus | None, name: str) -> dict[str, Any] | None:
     """Return the container's status by its name, exactly."""
     everyone = (*status.containers, *status.initContainers) if status else ()
     return next((container for container in everyone if container.get("name") == name), None)
+
+
+def _is_under_way(container: dict[str, Any]) -> bool:
+    """Whether the newest run of a container that has a log goes on."""
+    if "waiting" in container["state"] and not container.get("lastState"):
+        return True  # its log says that its first run has begun: the report of that is on its way, or its hook runs
+    return "running" in container["state"] or has_begun(container)
 
 
 def _stream(files: _Files, file: BinaryIO, query: LogQuery, is_over: Callable[[], bool] | None) -> Iterator[bytes]:

@@ -322,10 +322,20 @@ def test_a_request_to_end_that_the_runner_cannot_explain_is_explained_by_the_job
 
 def test_a_container_that_had_not_started_waits_on_without_a_restart() -> None:
     report = _report({"waiting": {"reason": "CrashLoopBackOff"}}, {"waiting": {"reason": "ContainerCreating"}})
-    report.containers[1]["lastState"] = ENDED
+    del report.containers[0]["containerID"]
+    ended = {"terminated": {**ENDED["terminated"], "containerID": report.containers[1]["containerID"]}}
+    report.containers[1]["lastState"] = ended
     status = _merge(_job("PENDING", restart_count=1), report)
     assert [container["restartCount"] for container in status.containers] == [2, 2]
-    assert [container["lastState"] for container in status.containers] == [ENDED, {}]
+    assert [container["lastState"] for container in status.containers] == [ended, {}]
+
+
+def test_a_container_whose_hook_ran_at_a_requeue_counts_as_started() -> None:
+    report = _report({"waiting": {"reason": "ContainerCreating"}}, ENDED)
+    status = _merge(_job("PENDING", restart_count=1), report)
+    begun = status.containers[0]
+    assert begun["restartCount"] == 3
+    assert begun["lastState"]["terminated"]["containerID"] == "slurm://12/a"
 
 
 def test_a_report_of_the_new_run_outruns_slurms_word_of_the_requeue() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from interlink.core.plan import PlanHandler, PlanProbe
+from interlink.core.plan import PlanHandler, PlanProbe, Report
 from tests.unit.runner.running import PlanMount, PlanVolume, Site, shell
 
 SHARED = [PlanVolume(name="s", kind="emptyDir")]
@@ -42,6 +42,18 @@ def test_a_container_runs_once_its_post_start_hook_is_done(site: Site) -> None:
     assert site.run(site.plan(main, second, volumes=SHARED)) == 0
     assert story(site) == ["hook", "second", "end"]
     assert site.reports()[0].containers[0]["state"].keys() == {"waiting"}
+
+
+def test_each_start_has_an_id_of_its_own_which_is_told_while_its_hook_runs(site: Site) -> None:
+    script = TELL + "tell run; sleep 0.5; [ $(grep -c run $INTERLINK_MOUNTS/s/story) = 2 ]"
+    main = shell(script, post_start=run("sleep 0.3"), mounts=MOUNT)
+    assert site.run(site.plan(main, volumes=SHARED, restart_policy="OnFailure")) == 0
+    told = [(next(iter(item["state"])), item.get("containerID")) for item in map(_only, site.reports())]
+    assert told == [
+        ("waiting", "slurm://7/main/0"), ("running", "slurm://7/main/0"),
+        ("waiting", "slurm://7/main/1"), ("running", "slurm://7/main/1"), ("terminated", "slurm://7/main/1"),
+    ]  # fmt: skip
+    assert site.status()["lastState"]["terminated"]["containerID"] == "slurm://7/main/0"
 
 
 def test_a_post_start_hook_that_fails_ends_the_container_and_says_so(site: Site) -> None:
@@ -107,6 +119,11 @@ def test_a_killed_runner_leaves_no_hook_behind(site: Site) -> None:
         assert pids
         runner.kill()
     site.wait(lambda: not any(_is_hook(path) for path in pids))
+
+
+def _only(report: Report) -> dict[str, Any]:
+    (container,) = report.containers
+    return container
 
 
 def _is_hook(process: Path) -> bool:

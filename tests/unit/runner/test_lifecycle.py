@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from interlink.core.plan import PlanHandler
 from tests.unit.runner.running import PlanContainer, PlanMount, PlanVolume, Site, shell
 
 
@@ -19,6 +20,7 @@ def site(tmp_path: Path) -> Site:
 
 SHARED = [PlanVolume(name="s", kind="emptyDir")]
 MOUNT = [PlanMount(volume="s", mount_path="/s")]
+HOOK = PlanHandler(kind="exec", command=["sleep", "60"])
 #: Adds a word to the story that all containers of a pod write together.
 TELL = 'tell() { echo "$1" >> "$INTERLINK_MOUNTS/s/story"; }; '
 
@@ -175,6 +177,19 @@ def test_a_container_that_ran_when_the_job_was_requeued_starts_again_at_once(sit
     last = site.status()["lastState"]["terminated"]
     assert (last["exitCode"], last["reason"]) == (137, "Requeued")
     assert "requeued" in last["message"]
+
+
+def test_a_container_whose_hook_ran_when_the_job_was_requeued_counts_as_started(site: Site) -> None:
+    plan = site.plan(step("tell run; sleep 60", post_start=HOOK), volumes=SHARED, restart_policy="Always")
+    ids = ["slurm://7/main/0", "slurm://7/main/1"]
+    for restart in (0, 1):
+        with site.start(plan, SLURM_RESTART_COUNT=str(restart)) as runner:
+            site.wait(lambda: story(site) == ["run"] * (restart + 1))  # noqa: B023 - called before the next round
+            site.wait(lambda: site.reports() and site.status().get("containerID") == ids[restart])  # noqa: B023
+            runner.kill()
+    assert site.status()["restartCount"] == 1
+    last = site.status()["lastState"]["terminated"]
+    assert (last["reason"], last["containerID"]) == ("Requeued", ids[0])
 
 
 def test_what_succeeded_on_failure_is_not_run_again_by_a_requeued_job_but_init_containers_are(site: Site) -> None:

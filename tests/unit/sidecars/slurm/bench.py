@@ -69,17 +69,18 @@ class Bench:
         return self.table.living[uid]
 
     def report(self, job_id: int, uid: str = UID, *, spool: bool = True, **values: Any) -> Report:
-        """Report as the runner does."""
+        """Report as the runner does; ``container`` are more fields of each container's status."""
         terminated = values.pop("exit_code", None)
         state: dict[str, Any] = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
         if terminated is not None:
             state = {"terminated": {"exitCode": terminated, "reason": "Completed"}}
+        status = {"state": state, "restartCount": 0, **values.pop("container", {})}
         report = Report(
             uid=uid,
             job_id=str(job_id),
             sequence=values.pop("sequence", 1),
             time="2026-01-01T00:00:00.000000Z",
-            containers=[{"name": name, "state": state, "restartCount": 0} for name in ("first", "second")],
+            containers=[{"name": name, **status} for name in ("first", "second")],
             finished=terminated is not None,
             **values,
         )

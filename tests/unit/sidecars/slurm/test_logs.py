@@ -125,6 +125,50 @@ def test_a_follow_ends_with_the_container_and_has_its_last_words(bench: Bench) -
     thread.join()
 
 
+@pytest.mark.parametrize("earlier", [{}, {"terminated": {"exitCode": 1, "containerID": "slurm://1/first/0"}}])
+def test_a_follow_goes_on_while_a_post_start_hook_keeps_the_container_waiting(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, earlier: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(logs, "_KEEP_ALIVE_SECONDS", 0.05)
+    monkeypatch.setattr(logs, "_POLL_SECONDS", 0.02)
+    begun = {"containerID": "slurm://1/first/1", "restartCount": 1, "lastState": earlier}
+    bench.report(1, container={**begun, "state": {"waiting": {"reason": "ContainerCreating"}}})
+    bench.spool.tick()
+    write(bench, "one")
+    chunks = read(bench, Follow=True)
+    assert [next(chunks) for _ in range(3)] == [b"one\n", b"", b""]
+    bench.report(1, sequence=2, container=begun)
+    bench.spool.tick()
+    write(bench, "two")
+    assert next(chunk for chunk in chunks if chunk) == b"two\n"
+    bench.report(1, sequence=3, exit_code=0, container=begun)
+    bench.spool.tick()
+    assert b"".join(chunks) == b""
+
+
+def test_a_follow_does_not_wait_for_the_report_of_the_start_to_go_on(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "_KEEP_ALIVE_SECONDS", 0.05)
+    monkeypatch.setattr(logs, "_POLL_SECONDS", 0.02)
+    write(bench, "one")
+    chunks = read(bench, Follow=True)
+    assert [next(chunks) for _ in range(2)] == [b"one\n", b""]
+    bench.report(1, exit_code=0)
+    bench.spool.tick()
+    assert b"".join(chunks) == b""
+
+
+@pytest.mark.parametrize("reason", ["CrashLoopBackOff", "ContainerCreating", "SlurmPending"])
+def test_a_follow_of_a_run_that_ended_does_not_wait_for_the_next_one(bench: Bench, reason: str) -> None:
+    ended = {"terminated": {"exitCode": 1, "containerID": "slurm://1/first/0"}}
+    waits = {"state": {"waiting": {"reason": reason}}, "lastState": ended, "containerID": "slurm://1/first/0"}
+    bench.report(1, container=waits)
+    bench.spool.tick()
+    write(bench, "one")
+    assert b"".join(read(bench, Follow=True)) == b"one\n"
+
+
 def test_a_follow_says_that_it_lives(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "_KEEP_ALIVE_SECONDS", 0.1)
     monkeypatch.setattr(logs, "_POLL_SECONDS", 0.02)
