@@ -14,8 +14,9 @@ _FRAME_HEAD = 9
 _LARGEST_FRAME = 16384
 _LARGEST_ANSWER = 4096
 _STREAM = 1
-#: grpc.health.v1.HealthCheckResponse.ServingStatus.
-STATUSES = {0: "UNKNOWN", 1: "SERVING", 2: "NOT_SERVING", 3: "SERVICE_UNKNOWN"}
+#: grpc.health.v1.HealthCheckResponse.ServingStatus. 0 is an empty message too, which gRPC's own Python server sends
+#: before the error (in its trailers, which are not decoded here) that it does not know the service.
+STATUSES = {0: "UNKNOWN, or the server does not know the service", 1: "SERVING", 2: "NOT_SERVING", 3: "SERVICE_UNKNOWN"}
 SERVING = "SERVING"
 NO_STATUS = "the server gave no health status: it may not implement grpc.health.v1.Health, or not know the service"
 

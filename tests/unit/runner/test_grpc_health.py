@@ -16,6 +16,7 @@ from interlink.runner.grpc_health import (
     PREFACE,
     RST_STREAM,
     SETTINGS,
+    STATUSES,
     GrpcError,
     HealthCheck,
     frame,
@@ -57,7 +58,7 @@ def test_a_padded_frame_and_a_message_in_two_frames_are_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "status"), [(b"\x08\x02", "NOT_SERVING"), (b"", "UNKNOWN"), (b"\x08\x09", "status 9")]
+    ("body", "status"), [(b"\x08\x02", "NOT_SERVING"), (b"", STATUSES[0]), (b"\x08\x09", "status 9")]
 )
 def test_every_other_status_is_told_by_name(body: bytes, status: str) -> None:
     assert answered(frame(DATA, 0, 1, b"\0" + len(body).to_bytes(4, "big") + body)).status == status

@@ -37,7 +37,8 @@ def story(site: Site) -> list[str]:
 
 
 def test_a_container_runs_once_its_post_start_hook_is_done(site: Site) -> None:
-    main = shell(TELL + "sleep 1; tell end", post_start=run("sleep 0.5; tell hook"), mounts=MOUNT)
+    script = TELL + "until grep -q second $INTERLINK_MOUNTS/s/story; do sleep 0.05; done; tell end"
+    main = shell(script, post_start=run("sleep 0.5; tell hook"), mounts=MOUNT)
     second = shell(TELL + "tell second", "second", mounts=MOUNT)
     assert site.run(site.plan(main, second, volumes=SHARED)) == 0
     assert story(site) == ["hook", "second", "end"]
