@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from interlink.core.pod.facts import PodFacts
+
 PLAN_VERSION = 2
 
 #: Files of a job's folder; the runner knows the same names.
@@ -184,6 +186,13 @@ class PlanEgress(msgspec.Struct, kw_only=True, rename="camel"):
     ssh_options: list[str] = []
 
 
+class PlanRecord(msgspec.Struct, kw_only=True, rename="camel"):
+    """The sidecar's own note in a plan, so that a job is one file: the pod, and when it came (epoch seconds)."""
+
+    pod: PodFacts
+    created_at: float
+
+
 class Plan(msgspec.Struct, kw_only=True, rename="camel"):
     """Everything that the runner needs to know of one pod."""
 
@@ -211,6 +220,8 @@ class Plan(msgspec.Struct, kw_only=True, rename="camel"):
     #: A container's log goes on in NAME.log.1, NAME.log.2 … when a file is this large; so many full ones are kept.
     log_max_bytes: int = 10 * 1024**2
     log_files: int = 5
+    #: What the sidecar builds a lost row of its database from; nothing to the runner.
+    record: PlanRecord | None = None
 
 
 class ReportBackOff(msgspec.Struct, kw_only=True, rename="camel"):

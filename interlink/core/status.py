@@ -8,51 +8,18 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-import msgspec
-
 from interlink.core.job.facts import JobFacts
 from interlink.core.job.states import JobEnd, JobPhase, job_end
 from interlink.core.job.waiting import waiting
 from interlink.core.plan import Report
+from interlink.core.pod.facts import PodFacts
 from interlink.core.rerun import has_succeeded, held_back, run_again
-from interlink.wire.messages import CLUSTER_ANNOTATION, PodStatus, SiteEvent
-from interlink.wire.pod import Pod
+from interlink.wire.messages import PodStatus, SiteEvent
 
 #: Slurm's warning comes so many seconds before a job's time limit at most: a usual grace period, our margin, and the
 #: minute by which Slurm may be early (sbatch's manual on --signal).
 WARNED_SECONDS = 120
 _LOST = JobEnd("JobLost", "is unknown to Slurm, and its pod runner reported no end", ordinary=True)
-
-
-class PodFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a status repeats of its pod; small, so that a sidecar can keep one for each pod."""
-
-    namespace: str
-    name: str
-    uid: str
-    cluster: str = ""
-    node: str = ""
-    #: The site's user who owns the job; empty is the service's own.
-    user: str = ""
-    #: (name, image) of each container, in the pod's order.
-    containers: list[tuple[str, str]] = []
-    init_containers: list[tuple[str, str]] = []
-    #: v1.PodSpec.restartPolicy.
-    restart_policy: str = ""
-
-    @classmethod
-    def of(cls, pod: Pod) -> "PodFacts":
-        """Return the facts of a pod."""
-        return cls(
-            namespace=pod.metadata.namespace,
-            name=pod.metadata.name,
-            uid=pod.uid,
-            cluster=pod.annotation(CLUSTER_ANNOTATION),
-            node=pod.spec.nodeName,
-            containers=[(item.name, item.image) for item in pod.spec.containers],
-            init_containers=[(item.name, item.image) for item in pod.spec.initContainers or ()],
-            restart_policy=pod.spec.restartPolicy,
-        )
 
 
 def pod_status(  # noqa: PLR0913 - one fact each, and given by name

@@ -220,7 +220,7 @@ class TestSsh(RealContract):
         folders = JobFolders(folder / "root", login)
         folders.prepare()
         uid = "0a0b0c0d-0000-4000-8000-000000000001"
-        folders.write_job(uid, b"plan\0", b"pod")
+        folders.write_job(uid, b"plan\0")
         assert folders.read(uid, "plan.json") == b"plan\0"
         assert list(folders.uids()) == [uid]
         modes = bed.site(["stat", "--format=%a %U", str(folders.job(uid)), str(folders.plan(uid))]).split("\n")[:2]
@@ -275,7 +275,7 @@ def test_a_job_and_its_files_belong_to_the_user_who_was_asked_for(bed: Bed, site
         folders = JobFolders(site_folder / "root", own, host_of=lambda _: other, owner=lambda _: "user")
         folders.prepare()
         bed.site(["chmod", "711", str(site_folder)])
-        folders.write_job(uid, b"plan", b"pod")
+        folders.write_job(uid, b"plan")
         request = make_request(folders.job(uid), comment=uid, script="#!/bin/sh\nid -un\ncat plan.json\n", user="user")
         job_id = driver.submit(request)
         wait_for_job(driver, job_id, lambda job: job.phase is JobPhase.ENDED)

@@ -54,6 +54,9 @@ _SPOOL_SECONDS, _SLURM_SECONDS, _HOUSEKEEPING_SECONDS = 0.2, 0.2, 60.0
 _IDLE_FACTOR = 5
 #: The pause between two looks is so much longer than one takes: thousands of jobs are looked at less often.
 _POLL_SHARE = 4
+#: After so many creates since the last look it is longer still, within bounds: libslurm takes one call at a time, and
+#: submits wait for the look.
+_MANY_CREATES, _CREATING_SHARE, _CREATING_SECONDS = 10, 19, 2.0
 #: While Slurm is away it is asked no more often than this.
 _OUTAGE_SECONDS = 2.0
 _CAPACITY_SECONDS = 10.0
@@ -95,8 +98,8 @@ class SlurmBackend:
         self._submitter = Submitter(settings, self._folders, self._table, self._driver, self._site)
         self._updater = Updater(self._folders, self._table)
         self._logs = Logs(self._table, self._folders)
-        #: When Slurm was last asked, and how many seconds that took.
-        self._last_poll, self._poll_cost = -float("inf"), 0.0
+        #: When Slurm was last asked, how many seconds that took, and how many jobs had been submitted by then.
+        self._last_poll, self._poll_cost, self._last_recorded = -float("inf"), 0.0, 0
         self._capacity: tuple[float, Capacity] | None = None
         self._capacity_lock = threading.Lock()
         spool, housekeeping = (
@@ -207,12 +210,14 @@ class SlurmBackend:
         if time.monotonic() < self._table.hurry_until:
             interval = min(interval, _SLURM_SECONDS)
         interval = max(interval, self._poll_cost * _POLL_SHARE)
+        if self._table.recorded - self._last_recorded > _MANY_CREATES:
+            interval = max(interval, min(self._poll_cost * _CREATING_SHARE, _CREATING_SECONDS))
         if self._site.outage:
             interval = max(interval, _OUTAGE_SECONDS)
         began = time.monotonic()
         if began - self._last_poll >= interval:
             answered = self._reconciler.poll()
-            self._last_poll = time.monotonic()
+            self._last_poll, self._last_recorded = time.monotonic(), self._table.recorded
             self._poll_cost = self._last_poll - began if answered else 0.0
         self._lifecycle.act()
 

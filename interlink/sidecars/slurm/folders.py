@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 from interlink.core.plan import CONTENTS_FILE, LOGS_FOLDER, PLAN_FILE
+from interlink.http.server import MAX_REQUEST_BYTES
 from interlink.sidecars.slurm.transport.host import Host, LocalHost
 
-POD_FILE = "pod.json"
 CLAIM_FILE = "claim"
 #: The seconds that a deleted pod has to end: the runner reads them on SIGTERM.
 GRACE_FILE = "grace"
 #: Where each user of the site who owns jobs has a root of the same layout, as in /tmp: anyone may make their own.
 USERS_FOLDER = "users"
+#: Twice the largest request, whose ConfigMaps and Secrets are in base64 here.
+_LARGEST_PLAN = 2 * MAX_REQUEST_BYTES
 _UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 #: A login name as useradd and directories have it; never a path, never an option.
@@ -134,13 +136,16 @@ class JobFolders:
         """Open a file of a container's log to read, as it grows; None where there is none. Raises OSError."""
         return self._at(uid).host.open(self.log(uid, container, previous=previous, number=number))
 
-    def write_job(self, uid: str, plan: bytes, pod: bytes) -> None:
-        """Create the job's folder with its two documents. Raises OSError."""
+    def write_job(self, uid: str, plan: bytes) -> None:
+        """Create the job's folder with its plan. Raises OSError."""
         home = self._at(uid)
-        folder, host = home.jobs / uid, home.host
-        host.make_folder(folder)
-        host.write(folder / POD_FILE, pod, sync=False)  # only read where the database is lost
-        host.write(folder / PLAN_FILE, plan)
+        folder = home.jobs / uid
+        home.host.make_folder(folder)
+        home.host.write(folder / PLAN_FILE, plan)
+
+    def read_plan(self, uid: str) -> bytes | None:
+        """Return the job's plan, with all the files of its volumes; None where there is none. Raises OSError."""
+        return self._at(uid).host.read(self.plan(uid), _LARGEST_PLAN)
 
     def write_contents(self, uid: str, contents: bytes) -> None:
         """Leave newer contents of the pod's volumes for its runner. Raises OSError."""

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable
 
-from interlink.core.status import PodFacts
+from interlink.core.pod.facts import PodFacts
 from interlink.sidecars.backend import Unavailable
 from interlink.sidecars.slurm.driver import SlurmDriver, SlurmRefused, SlurmUnavailable
 from interlink.sidecars.slurm.folders import JobFolders

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from interlink.core.job.facts import JobFacts
 from interlink.core.job.states import JobPhase
 from interlink.core.plan import Report
-from interlink.core.status import PodFacts, pod_status
+from interlink.core.pod.facts import PodFacts
+from interlink.core.status import pod_status
 from interlink.sidecars.backend import Deleted
 from interlink.sidecars.changes import ChangeJournal
 from interlink.sidecars.slurm.store import Row, Store, StoreError
@@ -97,6 +98,8 @@ class PodTable:
         self.ending: dict[str, LivePod] = {}
         #: Until then a job is about to end: Slurm's word of it is worth a look sooner.
         self.hurry_until = 0.0
+        #: How many jobs were recorded.
+        self.recorded = 0
         self._journal = journal
 
     def adopt(self, row: Row) -> LivePod:
@@ -152,6 +155,7 @@ class PodTable:
             if pod.job_id not in (None, job_id):
                 # Reports are numbered by job: the other job's would hide the first ones of this.
                 pod.report = None
+            self.recorded += 1
             pod.job_id, pod.recorded_at, pod.doubt_since = job_id, time.monotonic(), None
             pod.job, pod.missing, pod.gone, pod.term_sent_for = None, 0, False, None
             status = pod.present_status()

@@ -9,9 +9,8 @@ import time
 
 import msgspec
 
-from interlink.core.plan import REPORT_FILE, Report
-from interlink.core.status import PodFacts
-from interlink.sidecars.slurm.folders import POD_FILE, JobFolders
+from interlink.core.plan import PLAN_FILE, REPORT_FILE, PlanRecord, Report
+from interlink.sidecars.slurm.folders import JobFolders
 from interlink.sidecars.slurm.pods import LivePod, PodTable
 from interlink.sidecars.slurm.store import Row
 from interlink.wire.decoding import decode_json
@@ -19,11 +18,10 @@ from interlink.wire.decoding import decode_json
 log = logging.getLogger(__name__)
 
 
-class PodFile(msgspec.Struct, kw_only=True):
-    """``pod.json`` of a job's folder: what a lost row is built from. Holds no secrets."""
+class _Recorded(msgspec.Struct):
+    """The part of a plan that is ours."""
 
-    facts: PodFacts
-    created_at: float
+    record: PlanRecord
 
 
 def recover(table: PodTable, folders: JobFolders) -> None:
@@ -52,16 +50,16 @@ def recover(table: PodTable, folders: JobFolders) -> None:
 def adopt_folder(table: PodTable, folders: JobFolders, uid: str, user: str = "") -> LivePod | None:
     """Take a pod in by its job folder alone; None where the folder does not say whose it is."""
     try:
-        pod_file = decode_json(folders.read(uid, POD_FILE) or b"", PodFile)
+        found = decode_json(folders.read_plan(uid) or b"", _Recorded).record
         claim = folders.claimed_by(uid)
     except (msgspec.MsgspecError, OSError) as error:
-        log.warning("%s has no usable %s (%s): left alone", folders.job(uid), POD_FILE, error)
+        log.warning("%s has no usable %s (%s): left alone", folders.job(uid), PLAN_FILE, error)
         return None
-    if (pod_file.facts.uid, pod_file.facts.user) != (uid, user):
-        log.warning("%s holds the %s of another pod: left alone", folders.job(uid), POD_FILE)
+    if (found.pod.uid, found.pod.user) != (uid, user):
+        log.warning("%s holds the %s of another pod: left alone", folders.job(uid), PLAN_FILE)
         return None
-    table.store.intend(pod_file.facts, pod_file.created_at)
-    pod = table.adopt(Row(facts=pod_file.facts, created_at=pod_file.created_at))
+    table.store.intend(found.pod, found.created_at)
+    pod = table.adopt(Row(facts=found.pod, created_at=found.created_at))
     pod.report = read_report(folders, uid)
     if claim is not None:
         table.record(pod, claim)

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from interlink.core.plan import Report
-from interlink.core.status import PodFacts
+from interlink.core.pod.facts import PodFacts
 from interlink.sidecars.slurm.durable import DurableFile
 from interlink.wire.decoding import decode_json
 from interlink.wire.messages import PodStatus

@@ -17,17 +17,16 @@ from interlink.core.job.identity import Accounts, job_account
 from interlink.core.job.placement import place
 from interlink.core.job.rules import JobRules
 from interlink.core.job.script import ScriptSettings, batch_script
-from interlink.core.plan import BATCH_LOG, PLAN_FILE, PlanEgress
+from interlink.core.plan import BATCH_LOG, PLAN_FILE, Plan, PlanEgress, PlanRecord
 from interlink.core.pod.build import PlanSettings, build_plan, grace_seconds
+from interlink.core.pod.facts import PodFacts
 from interlink.core.pod.runtime import plan_runtime
-from interlink.core.status import PodFacts
 from interlink.sidecars.backend import Deleted, Refused, Unavailable
 from interlink.sidecars.slurm.accounts import HostAccounts
 from interlink.sidecars.slurm.driver import JobRequest, SlurmDriver, SlurmRefused, SlurmTimedOut, SlurmUnavailable
 from interlink.sidecars.slurm.folders import JobFolders, is_uid
 from interlink.sidecars.slurm.hints import with_hint
 from interlink.sidecars.slurm.pods import LivePod, PodTable
-from interlink.sidecars.slurm.recover import PodFile
 from interlink.sidecars.slurm.site import Site
 from interlink.sidecars.slurm.store import StoreError
 from interlink.wire.messages import CreateReply, RetrievedPodData
@@ -100,7 +99,7 @@ class Submitter:
             raise Deleted(f"pod {facts.namespace}/{facts.name} was deleted")
         return job_id
 
-    def _prepare(self, request: RetrievedPodData) -> tuple[bytes, JobRequest]:
+    def _prepare(self, request: RetrievedPodData) -> tuple[Plan, JobRequest]:
         """Return the runner's plan and the job that carries it out; nothing of the pod is written.
 
         Raises UnsupportedPod, and OSError where the folders of the job's user cannot be had.
@@ -129,7 +128,7 @@ class Submitter:
             ),
         )
         plan = msgspec.structs.replace(finish_plan(plan, pod, placement, rules), egress=settings.egress)
-        return msgspec.json.encode(plan), JobRequest(
+        return plan, JobRequest(
             name=(placement.name or f"{pod.metadata.namespace}-{pod.metadata.name}")[:_NAME_LENGTH],
             comment=pod.uid,
             script=batch_script(
@@ -158,7 +157,7 @@ class Submitter:
             options=placement.options,
         )
 
-    def _submit_once(self, pod: LivePod, plan: bytes, job: JobRequest) -> int:
+    def _submit_once(self, pod: LivePod, plan: Plan, job: JobRequest) -> int:
         """Submit unless that was done or may have been done; the pod's ``submitting`` lock is held."""
         with self._table.lock:
             if pod.deleted_at is not None:
@@ -174,9 +173,8 @@ class Submitter:
             if pod.deleted_at is not None:
                 raise Deleted(f"pod {pod.facts.namespace}/{pod.facts.name} was deleted")
         try:
-            self._folders.write_job(
-                pod.uid, plan, msgspec.json.encode(PodFile(facts=pod.facts, created_at=pod.created_at))
-            )
+            record = PlanRecord(pod=pod.facts, created_at=pod.created_at)
+            self._folders.write_job(pod.uid, msgspec.json.encode(msgspec.structs.replace(plan, record=record)))
         except OSError as error:
             self._forget(pod)
             raise Unavailable(f"the job's folder cannot be written: {error}") from error

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from interlink.core.job.facts import JobFacts
 from interlink.core.job.states import ENDS, PHASES, JobPhase
 from interlink.core.plan import Report
-from interlink.core.status import PodFacts, pod_status
+from interlink.core.pod.facts import PodFacts
+from interlink.core.status import pod_status
 from interlink.wire.messages import CLUSTER_ANNOTATION, PodStatus
 from tests.unit.core.pods import UID, make_pod
 

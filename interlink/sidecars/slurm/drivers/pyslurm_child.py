@@ -72,18 +72,28 @@ def _submit(slurm: Any, call: messages.Submit) -> messages.Answer:
     if not _may_submit_for(slurm, request.user):
         words = f"the job cannot be user {request.user}'s: pyslurm submits for others as root or SlurmUser only"
         return messages.Failure(f"{words}; SlurmDriver: cli and ssh become that user (docs/identity.md)", refused=True)
+    job = None
     try:
         job = slurm.JobSubmitDescription(**description(request))
-        job._create_job_submit_desc()  # pyslurm's own checks; submit() builds the same once more
+        return messages.JobId(int(job.submit()))
     except NotPossible as error:
         return messages.Failure(str(error), refused=True)
-    except (OverflowError, TypeError, ValueError) as error:
-        size = f"{request.cpus} CPUs, {request.memory_mib} MiB"
-        return messages.Failure(f"such a job cannot be described to Slurm ({size}): {error}", refused=True)
-    try:
-        return messages.JobId(int(job.submit()))
     except slurm.RPCError as error:
         return submit_failure(error.errno, error.msg)
+    except (OverflowError, TypeError, ValueError) as error:
+        if job is not None and _can_be_described(job):
+            raise  # after the request went out, then
+        size = f"{request.cpus} CPUs, {request.memory_mib} MiB"
+        return messages.Failure(f"such a job cannot be described to Slurm ({size}): {error}", refused=True)
+
+
+def _can_be_described(job: Any) -> bool:
+    """Whether pyslurm's own checks pass, which submit() makes before it asks Slurm; asked only after it failed."""
+    try:
+        job._create_job_submit_desc()
+    except (OverflowError, TypeError, ValueError):
+        return False
+    return True
 
 
 def _may_submit_for(slurm: Any, user: str) -> bool:

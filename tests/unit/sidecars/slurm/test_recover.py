@@ -1,5 +1,6 @@
 """Starts: after a restart, without the database, with one that is none."""
 
+import json
 import sqlite3
 from pathlib import Path
 
@@ -51,6 +52,17 @@ def test_without_the_database_pods_come_back_from_their_folders(tmp_path: Path) 
     assert (status.cluster, status.node) == ("c1", "vk")
 
 
+def test_without_the_database_a_pod_with_large_config_maps_comes_back_too(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.create()
+    plan = json.loads(bench.folders.plan(UID).read_text())
+    files = [{"path": f"file-{number}", "data": "eA==" * 256 * 1024} for number in range(12)]
+    plan["volumes"] = [{"name": "maps", "kind": "files", "files": files}]
+    bench.folders.plan(UID).write_text(json.dumps(plan))
+    lose_database(bench)
+    assert set(bench.restart().table.living) == {UID}
+
+
 def test_without_the_database_a_finished_pod_keeps_its_end(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.create()
@@ -72,7 +84,7 @@ def test_folders_that_do_not_say_whose_they_are_stay(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.folders.job(UID).mkdir()
     bench.folders.job(OTHER).mkdir()
-    (bench.folders.job(OTHER) / "pod.json").write_text("{}")
+    (bench.folders.job(OTHER) / "plan.json").write_text("{}")
     assert bench.restart().table.living == {}
     assert set(bench.folders.uids()) == {UID, OTHER}
 

@@ -76,7 +76,7 @@ def test_a_pods_folder_is_its_owners(of_users: Callable[[dict[str, str]], JobFol
     folders = of_users({UID: "alice"})
     assert not (tmp_path / "root" / "users").exists()
     assert (tmp_path / "root").stat().st_mode & 0o777 == 0o700
-    folders.write_job(UID, b"plan", b"pod")
+    folders.write_job(UID, b"plan")
     home = tmp_path / "root" / "users" / "alice"
     assert (home / "jobs" / UID / "plan.json").read_bytes() == b"plan"
     assert folders.of("alice").runner.read_bytes() == b"runner"

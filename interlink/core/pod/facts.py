@@ -1,0 +1,40 @@
+"""What a sidecar keeps of a pod: what its statuses repeat, and what a lost row of its database is built from.
+
+Held for every living pod, so it is small; written into the job's plan, so it holds no secrets.
+"""
+
+import msgspec
+
+from interlink.wire.messages import CLUSTER_ANNOTATION
+from interlink.wire.pod import Pod
+
+
+class PodFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a status repeats of its pod; small, so that a sidecar can keep one for each pod."""
+
+    namespace: str
+    name: str
+    uid: str
+    cluster: str = ""
+    node: str = ""
+    #: The site's user who owns the job; empty is the service's own.
+    user: str = ""
+    #: (name, image) of each container, in the pod's order.
+    containers: list[tuple[str, str]] = []
+    init_containers: list[tuple[str, str]] = []
+    #: v1.PodSpec.restartPolicy.
+    restart_policy: str = ""
+
+    @classmethod
+    def of(cls, pod: Pod) -> "PodFacts":
+        """Return the facts of a pod."""
+        return cls(
+            namespace=pod.metadata.namespace,
+            name=pod.metadata.name,
+            uid=pod.uid,
+            cluster=pod.annotation(CLUSTER_ANNOTATION),
+            node=pod.spec.nodeName,
+            containers=[(item.name, item.image) for item in pod.spec.containers],
+            init_containers=[(item.name, item.image) for item in pod.spec.initContainers or ()],
+            restart_policy=pod.spec.restartPolicy,
+        )
