@@ -12,8 +12,9 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from interlink.runner.enter import Entry, execute
 from interlink.runner.files import RunnerError, as_utf8, words
+from interlink.runner.guard import Guard
 from interlink.runner.handlers import Outcome, attempt
-from interlink.runner.processes import Guard, die_with_parent, kill_session
+from interlink.runner.processes import die_with_parent, kill_session
 
 #: What is kept of an exec probe's output (maxRespBodyLength of the kubelet's exec prober), in bytes.
 _MOST_OUTPUT = 10 * 1024

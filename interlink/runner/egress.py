@@ -12,7 +12,8 @@ import subprocess
 from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 from interlink.runner.files import words, write_whole
-from interlink.runner.processes import Guard, die_with_parent, kill_session
+from interlink.runner.guard import Guard
+from interlink.runner.processes import die_with_parent, kill_session
 from interlink.runner.runtimes import Bind
 
 HERE = "127.0.0.1"

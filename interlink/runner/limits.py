@@ -7,7 +7,9 @@ dear one of /proc/PID/smaps_rollup (Linux 4.14) only where that comes near the l
 
 import os
 import time
-from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional
+from typing import TYPE_CHECKING, Dict, List, Optional
+
+from interlink.runner.processes import Running, below, running
 
 if TYPE_CHECKING:
     from interlink.runner.container import Container
@@ -16,15 +18,6 @@ if TYPE_CHECKING:
 PAUSE, SHARE = 0.5, 50.0
 #: From this part of the limit on the dear figure is asked for; the cheap one may be a little behind.
 NEAR = 0.8
-PAGE = os.sysconf("SC_PAGE_SIZE")
-
-
-class Running(NamedTuple):
-    """One line of /proc: a living process."""
-
-    parent: int
-    session: int
-    resident: int
 
 
 class Memory:
@@ -49,35 +42,9 @@ class Memory:
         self.due = clock + max(PAUSE, SHARE * (time.monotonic() - began))
 
 
-def running() -> Dict[int, Running]:
-    """Return all living processes that may be seen, by their ids."""
-    table = {}
-    for name in os.listdir("/proc"):
-        if not name.isdigit():
-            continue
-        try:
-            with open("/proc/{}/stat".format(name), "rb") as file:
-                # A process may have any bytes for its name: what follows is counted from its end.
-                fields = file.read().rpartition(b")")[2].split()
-        except OSError:
-            continue
-        if fields[0] != b"Z":
-            table[int(name)] = Running(int(fields[1]), int(fields[3]), int(fields[21]) * PAGE)
-    return table
-
-
 def members_of(leader: int, table: Dict[int, Running]) -> List[int]:
     """Return the processes of a container: its session's, and all that descends from one of these."""
-    children: Dict[int, List[int]] = {}
-    for pid, process in table.items():
-        children.setdefault(process.parent, []).append(pid)
-    found, waiting = set(), [pid for pid, process in table.items() if process.session == leader]
-    while waiting:
-        pid = waiting.pop()
-        if pid not in found:
-            found.add(pid)
-            waiting += children.get(pid, ())
-    return sorted(found)
+    return sorted(below([pid for pid, process in table.items() if process.session == leader], table))
 
 
 def own_memory(pids: List[int]) -> int:

@@ -12,9 +12,9 @@ from typing import Any, Dict, List
 
 from interlink.runner import mpi
 from interlink.runner.files import RunnerError, read_json, say
+from interlink.runner.guard import Guard, guarded
 from interlink.runner.images import puller
 from interlink.runner.pod import PodRunner
-from interlink.runner.processes import Guard
 from interlink.runner.report import VERSION, Reporter
 
 CLAIM_FILE = "claim"
@@ -37,15 +37,14 @@ def main(arguments: List[str]) -> int:
         if owner != job:
             say("job {} has this pod already; job {} starts nothing".format(owner, job))
             return 0
-        return run(plan, job)
+        return guarded(lambda guard: run(plan, job, guard))
     except (RunnerError, OSError, KeyError, TypeError, ValueError) as error:
         say("the pod cannot be run: {}: {}".format(type(error).__name__, error))
         return 2
 
 
-def run(plan: Dict[str, Any], job: str) -> int:
+def run(plan: Dict[str, Any], job: str, guard: Guard) -> int:
     """Run the pod, with its reports; a fault before any container runs is reported as every container's end."""
-    guard = Guard()
     reporter = Reporter(plan, job, int(os.environ.get("SLURM_RESTART_COUNT") or 0))
     os.makedirs(os.path.join(plan["folder"], "logs"), 0o700, exist_ok=True)
     return PodRunner(plan, job, guard, reporter).run()

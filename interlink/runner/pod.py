@@ -13,10 +13,10 @@ from typing import Any, Dict
 from interlink.runner.container import Container
 from interlink.runner.egress import Egress
 from interlink.runner.files import say
+from interlink.runner.guard import Guard
 from interlink.runner.images import Image
 from interlink.runner.limits import KernelKills, Memory
 from interlink.runner.order import Order
-from interlink.runner.processes import Guard
 from interlink.runner.report import Reporter
 from interlink.runner.runtimes import runtime_of
 from interlink.runner.volumes import Volumes
@@ -91,6 +91,7 @@ class PodRunner:
             for container in self.containers if self.stopping else self.order.begun():
                 container.step(clock)
             self.memory.step(clock, self.containers)
+            self.guard.reap()
             finished = all(container.done for container in self.containers)
             self._report(finished)
             if finished and (self.reporter.pending is None or clock > self._last_try(clock)):

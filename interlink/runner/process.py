@@ -7,8 +7,10 @@ import termios
 from typing import Callable, List
 
 from interlink.runner.crilog import Log
-from interlink.runner.processes import Guard, kill_session
+from interlink.runner.guard import Guard
+from interlink.runner.processes import kill_session
 from interlink.runner.runtimes import Launch
+from interlink.runner.runtimes.host import MOUNTS
 from interlink.runner.streams import Streams
 
 #: How long output is read on after a container's process has ended (a grandchild may hold the pipe), in seconds.
@@ -38,6 +40,8 @@ class Process:
             raise
         streams.started()
         self.pid = self.popen.pid
+        #: What daemons of the container are known by, where it has no process ids of its own that end with it.
+        self.mark = "{}={}".format(MOUNTS, launch.environment[MOUNTS]) if MOUNTS in launch.environment else ""
         guard.tell(self.pid, alive=True)
 
     @property
@@ -66,6 +70,8 @@ class Process:
             self.ended_at = clock
             # What a container leaves behind (helpers of the runtime, daemons on the host) ends with it.
             kill_session(self.pid)
+            if self.mark:
+                self.guard.end_orphans(self.mark)
         if self.streams.outputs and clock < self.ended_at + DRAIN:
             return False
         self.streams.close()

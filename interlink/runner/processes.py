@@ -1,18 +1,52 @@
-"""Processes: ending whole sessions, and a guard that does it where the runner itself is killed.
-
-Each container is the leader of a session of its own. The kernel ends the leader with the runner (prctl(2)); what the
-leader leaves behind, as the helpers of a container runtime, the guard ends.
-"""
+"""The processes of the node: who lives, who descends from whom, and the end of all that belong together."""
 
 import ctypes
 import os
 import signal
-from typing import List, Optional, Set
-
-from interlink.runner.files import remove_tree
+from typing import Callable, Dict, Iterable, List, NamedTuple, Set
 
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None, use_errno=True)
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class Running(NamedTuple):
+    """One line of /proc: a living process."""
+
+    parent: int
+    session: int
+    resident: int
+
+
+def running() -> Dict[int, Running]:
+    """Return all living processes that may be seen, by their ids."""
+    table = {}
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            with open("/proc/{}/stat".format(name), "rb") as file:
+                # A process may have any bytes for its name: what follows is counted from its end.
+                fields = file.read().rpartition(b")")[2].split()
+        except OSError:
+            continue
+        if fields[0] != b"Z":
+            table[int(name)] = Running(int(fields[1]), int(fields[3]), int(fields[21]) * PAGE)
+    return table
+
+
+def below(roots: List[int], table: Dict[int, Running]) -> Set[int]:
+    """Return these processes and all that descends from them."""
+    children: Dict[int, List[int]] = {}
+    for pid, process in table.items():
+        children.setdefault(process.parent, []).append(pid)
+    found, waiting = set(), list(roots)
+    while waiting:
+        pid = waiting.pop()
+        if pid not in found:
+            found.add(pid)
+            waiting += children.get(pid, ())
+    return found
 
 
 def die_with_parent() -> None:
@@ -22,67 +56,32 @@ def die_with_parent() -> None:
 
 def kill_session(session: int) -> None:
     """End every process of a session, those that were given to init included."""
+    kill_all(lambda table: [pid for pid, process in table.items() if process.session == session])
+
+
+def kill_descendants() -> None:
+    """End all that descends from this process."""
+    own = os.getpid()
+    kill_all(lambda table: below([own], table) - {own})
+
+
+def kill_all(chosen: "Callable[[Dict[int, Running]], Iterable[int]]") -> None:
+    """End the processes that are chosen of all that live, and those that they start meanwhile."""
     for _ in range(5):
-        found = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if session_of(pid) == session]
+        found = list(chosen(running()))
         for pid in found:
             try:
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass  # it ended by itself meanwhile
+            except (ProcessLookupError, PermissionError):
+                pass  # it ended by itself meanwhile, or it is a set-user-id helper of the runtime
         if not found:
             return
 
 
-def session_of(pid: int) -> Optional[int]:
-    """Return the session of a living process, None if there is none such."""
+def environment(pid: int) -> List[bytes]:
+    """Return the variables that a process began with; none where it has ended or is not ours."""
     try:
-        with open("/proc/{}/stat".format(pid), "rb") as file:  # a process may have any bytes for its name
-            fields = file.read().rpartition(b")")[2].split()
+        with open("/proc/{}/environ".format(pid), "rb") as file:
+            return file.read().split(b"\0")
     except OSError:
-        return None
-    return None if fields[0] == b"Z" else int(fields[3])
-
-
-class Guard:
-    """A process that outlives the runner's death, to end the containers that it leaves behind."""
-
-    def __init__(self) -> None:
-        reading, self.writing = os.pipe()
-        if os.fork() == 0:
-            self._watch(reading)
-        os.close(reading)
-
-    def tell(self, session: int, alive: bool) -> None:
-        """Say that a container's session began or has ended."""
-        self._say("{}{}\n".format("+" if alive else "-", session).encode())
-
-    def remove_at_end(self, folder: str) -> None:
-        """Say that a folder of the job's is to be removed once its containers are gone."""
-        self._say(b"/" + os.fsencode(folder).hex().encode() + b"\n")
-
-    def _say(self, line: bytes) -> None:
-        try:
-            os.write(self.writing, line)
-        except BrokenPipeError:
-            pass  # somebody ended the guard: the containers still end with the runner, by prctl(2)
-
-    def _watch(self, reading: int) -> None:
-        os.setsid()
-        os.close(self.writing)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
-        sessions: Set[int] = set()
-        folders: List[str] = []
-        with open(reading, encoding="utf-8") as told:
-            for line in told:
-                if line[0] == "+":
-                    sessions.add(int(line[1:]))
-                elif line[0] == "/":
-                    folders.append(os.fsdecode(bytes.fromhex(line[1:])))
-                else:
-                    sessions.discard(int(line[1:]))
-        for session in sessions:
-            kill_session(session)
-        for folder in folders:
-            remove_tree(folder)
-        os._exit(0)
+        return []

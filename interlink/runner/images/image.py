@@ -20,7 +20,7 @@ from interlink.runner.processes import die_with_parent, kill_session
 from interlink.runner.runtimes import ImageFile, Runtime
 
 if TYPE_CHECKING:
-    from interlink.runner.processes import Guard
+    from interlink.runner.guard import Guard
 
 #: Pull back-off of the kubelet: 10 s, doubling to 300 s.
 PAUSE_FIRST, PAUSE_LONGEST = 10.0, 300.0

@@ -7,6 +7,9 @@ from typing import Any, Dict, Optional, Sequence
 from interlink.runner.files import RunnerError
 from interlink.runner.runtimes.base import HOST_PATH, Bind, ImageFile, Launch, Pairs, Runtime, kept, parents_first
 
+#: Where a container finds its volumes; and by which it is known what of a daemon's processes is whose.
+MOUNTS = "INTERLINK_MOUNTS"
+
 
 class Host(Runtime):
     """No runtime at all."""
@@ -33,5 +36,5 @@ class Host(Runtime):
         if not argv:
             raise RunnerError("a container on the host needs a command: there is no image to take one from")
         login = kept("HOME", "USER", "LOGNAME", "LANG")
-        environment = {"PATH": HOST_PATH, **login, "INTERLINK_MOUNTS": folder, **dict(pairs)}
+        environment = {"PATH": HOST_PATH, **login, MOUNTS: folder, **dict(pairs)}
         return Launch(argv, environment, spec.get("workingDir") or folder)

@@ -13,7 +13,7 @@ from interlink.runner.volumes.scratch import Scratch
 from interlink.runner.volumes.usage import Usage
 
 if TYPE_CHECKING:
-    from interlink.runner.processes import Guard
+    from interlink.runner.guard import Guard
 
 MEMORY_FOLDER = "/dev/shm"  # noqa: S108 - a folder of our own is made in it
 #: The kubelet's words (pkg/kubelet/eviction).

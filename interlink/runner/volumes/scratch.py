@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from interlink.runner.files import remove_tree
 
 if TYPE_CHECKING:
-    from interlink.runner.processes import Guard
+    from interlink.runner.guard import Guard
 
 #: With the node's name: nodes that share a folder do not always see each other's locks.
 PREFIX = "interlink-{}-".format(os.uname().nodename)

@@ -15,7 +15,7 @@ from interlink.runner.volumes.stage import Stage, can_stage
 from interlink.runner.volumes.update import Updates
 
 if TYPE_CHECKING:
-    from interlink.runner.processes import Guard
+    from interlink.runner.guard import Guard
 
 #: The file volumes, and emptyDirs that live on the shared file system, below the job's folder.
 FOLDER = "volumes"

@@ -14,19 +14,17 @@ import pytest
 from interlink.runner.actions import Action, Enter, start
 from interlink.runner.enter import Entry
 from interlink.runner.grpc_health import DATA, SETTINGS, frame
+from interlink.runner.guard import Guard
 from interlink.runner.handlers import Outcome
-from interlink.runner.processes import Guard, session_of
+from interlink.runner.processes import running
 from interlink.runner.runtimes import Launch
 
 PLAIN = {"PATH": os.environ["PATH"]}
 
 
 @pytest.fixture
-def guard() -> Iterator[Guard]:
-    guard = Guard()
-    yield guard
-    os.close(guard.writing)
-    os.wait()
+def guard() -> Guard:
+    return Guard()
 
 
 def here(**environment: str) -> Enter:
@@ -103,7 +101,7 @@ class TestExec:
         script = f"sleep 60 & echo $! > {tmp_path}/pid; wait"
         found = run({"kind": "exec", "command": ["sh", "-c", script]}, guard, timeout=0.5)
         assert found == Outcome(False, "timed out")
-        assert session_of(int((tmp_path / "pid").read_text())) is None
+        assert int((tmp_path / "pid").read_text()) not in running()
 
     def test_much_output_is_cut(self, guard: Guard) -> None:
         found = run({"kind": "exec", "command": ["sh", "-c", "yes | head -c 300000"]}, guard)

@@ -13,8 +13,8 @@ from interlink.runner import enter
 from interlink.runner.actions import start
 from interlink.runner.enter import entry, environment_of, process_inside
 from interlink.runner.files import RunnerError
+from interlink.runner.guard import Guard
 from interlink.runner.handlers import Outcome
-from interlink.runner.processes import Guard
 
 MAKE = ["unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "--kill-child"]
 #: Makes a container as runtimes do: a root of its own in namespaces of its own, first by a program of the host.
@@ -39,11 +39,8 @@ unshared = pytest.mark.skipif(
 
 
 @pytest.fixture
-def guard() -> Iterator[Guard]:
-    guard = Guard()
-    yield guard
-    os.close(guard.writing)
-    os.wait()
+def guard() -> Guard:
+    return Guard()
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from interlink.runner.actions import start
 from interlink.runner.enter import Entry
 from interlink.runner.grpc_health import NO_STATUS
+from interlink.runner.guard import Guard
 from interlink.runner.handlers import Outcome, attempt
-from interlink.runner.processes import Guard
 from interlink.runner.runtimes import Launch
 
 Status = health_pb2.HealthCheckResponse

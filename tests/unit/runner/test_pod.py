@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -181,6 +182,41 @@ def test_a_killed_runner_leaves_no_process_behind(site: Site) -> None:
         site.wait(lambda: len(processes(f"^sleep {mark}$")) == 2)
         runner.kill()
     site.wait(lambda: processes(f"^sleep {mark}$") == [])
+
+
+#: Children of a container that want to outlive it: they fork twice, begin a session and ignore every polite signal; one
+#: clears its environment, too.
+DAEMONS = (
+    "trap '' TERM HUP INT; (setsid sh -c '(setsid sleep {0} > /dev/null 2>&1 < /dev/null &)' &); "
+    "(env -i setsid /bin/sh -c '(sleep {0} > /dev/null 2>&1 < /dev/null &)' &); sleep 0.2; "
+)
+
+
+@pytest.mark.parametrize("which", ["runner", "guard"])
+def test_whichever_of_runner_and_guard_is_killed_no_daemon_of_a_container_stays(site: Site, which: str) -> None:
+    mark = f"63{os.getpid()}"
+    with site.start(site.plan(shell(DAEMONS.format(mark) + "sleep 60"))) as guard:
+        site.wait(lambda: len(processes(f"^sleep {mark}$")) == 2)
+        (runner,) = Path(f"/proc/{guard.pid}/task/{guard.pid}/children").read_text().split()
+        os.kill(int(runner) if which == "runner" else guard.pid, signal.SIGKILL)
+        site.wait(lambda: processes(f"^sleep {mark}$") == [])
+        assert guard.wait(20) == -signal.SIGKILL
+        site.wait(lambda: not Path(f"/proc/{runner}").exists())
+
+
+def test_daemons_of_a_container_end_with_it_and_those_that_hide_whose_they_are_with_the_pod(site: Site) -> None:
+    mark = f"64{os.getpid()}"
+    beside = shell(f"while [ $(pgrep -c -f '^sleep {mark}$') != 1 ]; do sleep 0.1; done", "beside")
+    assert site.run(site.plan(shell(DAEMONS.format(mark)), beside)) == 0
+    assert processes(f"^sleep {mark}$") == []
+
+
+def test_orphans_that_ended_are_not_kept_as_zombies(site: Site) -> None:
+    script = "for i in 1 2 3; do (setsid sh -c '(sleep 0.1 &)' &); done; sleep 1; ps -o stat= --ppid $PPID; exit 0"
+    assert site.run(site.plan(shell(script))) == 0
+    states = [line.split()[-1] for line in site.log().splitlines()]
+    assert states
+    assert not [state for state in states if state.startswith("Z")]
 
 
 def test_a_background_process_neither_holds_the_pod_up_nor_outlives_it(site: Site) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from interlink.core.plan import PlanRoot, PlanRuntime
 from interlink.runner.files import RunnerError
-from interlink.runner.processes import Guard
+from interlink.runner.guard import Guard
 from interlink.runner.volumes import Mounts, Volumes
 from interlink.runner.volumes import stage as stage_module
 from interlink.runner.volumes import volumes as volumes_module
