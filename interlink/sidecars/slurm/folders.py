@@ -1,7 +1,7 @@
 """Every path of the sidecar below DataRootFolder, which the compute nodes share, and the few writes that go there.
 
 Called by all of ``slurm``; the files are where ``transport.Host`` has them. Invariant: no path is built from a UID, a
-user's or a container's name that was not checked, and what lies at a final name is whole (write, fsync, rename).
+user's or a container's name that was not checked, and what lies at a final name is whole (write, rename, fsync).
 """
 
 import hashlib
@@ -67,7 +67,7 @@ class JobFolders:
         """Put the pod runner where jobs find it, under a name of its contents: running jobs keep the one they began."""
         self._bundle = bundle
         self.runner = self.runners / f"pod_runner-{hashlib.sha256(bundle).hexdigest()[:16]}.pyz"
-        if not self.host.exists(self.runner):
+        if self.host.read(self.runner, len(bundle)) != bundle:  # a power cut may have left an empty one
             self.host.write(self.runner, bundle)
         return self.runner
 

@@ -32,7 +32,7 @@ class LivePod:
     created_at: float
     deleted_at: float | None = None
     kill_at: float | None = None
-    #: Whether its intent is on disk.
+    #: Whether its intent is written down.
     intended: bool = False
     job_id: int | None = None
     #: When the job's id came to be known: a snapshot from before says nothing of the job.
@@ -133,8 +133,8 @@ class PodTable:
                 pod = self.living[facts.uid] = LivePod(facts=facts, created_at=time.time())
             return pod
 
-    def intend(self, pod: LivePod) -> None:
-        """Write the pod's intent to disk, once; the pod's ``submitting`` lock is held, and ``lock`` is not.
+    def intend(self, pod: LivePod, *, sync: bool = True) -> None:
+        """Write the pod's intent down, once, with ``sync`` to the disk; its ``submitting`` lock is held, ``lock`` not.
 
         Raises StoreError, and then the pod does not live any more.
         """
@@ -142,6 +142,8 @@ class PodTable:
             return
         try:
             self.store.intend(pod.facts, pod.created_at)
+            if sync:
+                self.store.sync()
         except StoreError:
             with self.lock:
                 if pod.deleted_at is None:

@@ -1,8 +1,8 @@
 """The sidecar's memory on local disk: one row per pod, in SQLite.
 
-Written by ``submit``, ``lifecycle`` and ``reconcile``. Invariant: an intent and a deletion are on the disk's platter
-before anything is done about them; everything else may be lost in a power cut, because Slurm and the job folders have
-it. The database is no truth of its own: without it, ``recover`` builds it anew.
+Written by ``submit``, ``lifecycle`` and ``reconcile``. Invariant: what ``sync`` has waited for survives a power cut, as
+a deletion must before anything is done about it; everything else may be lost in one, because Slurm and the job folders
+have it. The database is no truth of its own: without it, ``recover`` builds it anew.
 """
 
 import os
@@ -78,12 +78,10 @@ class Store:
 
     def intend(self, facts: PodFacts, now: float) -> None:
         """Write down that a job is about to be submitted for the pod. Raises StoreError."""
-        with self._transaction() as database:
-            database.execute(
-                "INSERT INTO pods (uid, facts, created_at) VALUES (?, ?, ?) ON CONFLICT (uid) DO NOTHING",
-                (facts.uid, msgspec.json.encode(facts), now),
-            )
-        self.sync()
+        self._execute(
+            "INSERT INTO pods (uid, facts, created_at) VALUES (?, ?, ?) ON CONFLICT (uid) DO NOTHING",
+            (facts.uid, msgspec.json.encode(facts), now),
+        )
 
     def delete(self, facts: PodFacts, now: float, kill_at: float, *, living: bool = False) -> Row:
         """Write the tombstone, or bring its kill time forward, and return the row; it is on the disk after ``sync``.
@@ -110,14 +108,12 @@ class Store:
 
     def record_job(self, uid: str, job_id: int, status: PodStatus) -> None:
         """Write down the job's id and the status that it brings; lost in a power cut, it is looked up in Slurm."""
-        with self._transaction() as database:
-            values = (job_id, msgspec.json.encode(status), uid)
-            database.execute("UPDATE pods SET job_id = ?, status = ? WHERE uid = ?", values)
+        values = (job_id, msgspec.json.encode(status), uid)
+        self._execute("UPDATE pods SET job_id = ?, status = ? WHERE uid = ?", values)
 
     def forget(self, uid: str) -> None:
         """Remove the pod, unless it was deleted: a tombstone stays. Lost in a power cut, it is looked up in Slurm."""
-        with self._transaction() as database:
-            database.execute("DELETE FROM pods WHERE uid = ? AND deleted_at IS NULL", (uid,))
+        self._execute("DELETE FROM pods WHERE uid = ? AND deleted_at IS NULL", (uid,))
 
     def save(self, changes: Iterable[tuple[PodStatus, Report | None, float | None]]) -> None:
         """Write statuses, with the reports behind them and the time of an end, all or none."""
@@ -216,6 +212,14 @@ class Store:
         (verdict,) = database.execute("PRAGMA quick_check").fetchone()
         if verdict != "ok":
             raise sqlite3.DatabaseError(str(verdict))
+
+    def _execute(self, statement: str, values: tuple[object, ...]) -> None:
+        """Carry out one statement, which SQLite makes a transaction of its own. Raises StoreError."""
+        with self._lock:
+            try:
+                self._database.execute(statement, values)
+            except sqlite3.Error as error:
+                raise StoreError(f"{self.path}: {error}") from error
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

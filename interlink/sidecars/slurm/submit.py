@@ -1,8 +1,8 @@
 """Create: a pod becomes one Slurm job, once for all calls with its UID.
 
-Called by ``backend``, from several threads. The order is the promise: intent on disk, job folder, submit, job id on
-disk. Whoever dies in between leaves an intent in doubt, which ``reconcile`` clears up by the UID in the jobs' comments
-before another submit is allowed. A refusal leaves nothing behind.
+Called by ``backend``, from several threads. The order is the promise: intent, job folder on disk, submit, job id.
+Whoever dies in between leaves an intent in doubt, which ``reconcile`` clears up by the UID in the jobs' comments before
+another submit is allowed. A refusal leaves nothing behind.
 """
 
 import logging
@@ -168,7 +168,8 @@ class Submitter:
                 raise Unavailable("an earlier create of the pod was refused meanwhile")
             if pod.doubt_since is not None:
                 raise Unavailable("an earlier submit of the pod is still being looked up in Slurm")
-        self._table.intend(pod)
+        # What is on the disk before the submit is the plan: every start looks for it, if it is not another user's.
+        self._table.intend(pod, sync=bool(pod.facts.user))
         with self._table.lock:
             if pod.deleted_at is not None:
                 raise Deleted(f"pod {pod.facts.namespace}/{pod.facts.name} was deleted")

@@ -102,20 +102,26 @@ class Agent:
         return (len(data), data) if len(data) <= limit else (None, b"")
 
     def do_write(self, body: bytes, path: str, mode: int, sync: bool) -> Answer:
-        """Write the file so that its name never shows half of it; with ``sync`` not after a power cut either."""
+        """Write the file so that its name never shows half of it; with ``sync`` it is on the disk, under that name.
+
+        A power cut before that may leave the name with an empty file.
+        """
         temporary = os.path.join(os.path.dirname(path), ".%s.%s" % (os.path.basename(path), secrets.token_hex(4)))
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(body)
-                file.flush()
-                if sync:
-                    os.fsync(descriptor)
+            view = memoryview(body)
+            while view:
+                view = view[os.write(descriptor, view) :]
             os.rename(temporary, path)
+            if sync:
+                # Behind the rename: a journal takes the name to the disk with its file, so one wait is enough.
+                os.fsync(descriptor)
         except BaseException:
             if os.path.lexists(temporary):
                 os.unlink(temporary)
             raise
+        finally:
+            os.close(descriptor)
         return None, b""
 
     def do_exists(self, body: bytes, path: str) -> Answer:

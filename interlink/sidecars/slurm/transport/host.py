@@ -97,7 +97,7 @@ class Host:
         return None if value is None else body
 
     def write(self, path: Path, data: bytes, mode: int = 0o600, *, sync: bool = True) -> None:
-        """Write the file so that its name never shows half of it; with ``sync`` not after a power cut either."""
+        """Write the file so that its name never shows half of it; with ``sync`` it is on the disk, under that name."""
         self.call("write", {"path": str(path), "mode": mode, "sync": sync}, data)
 
     def entries(self, path: Path) -> list[Entry]:
