@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -37,6 +37,8 @@ from interlink.vk.pods.store import PodStore
 from interlink.vk.pods.writer import StatusWriter
 from interlink.vk.supervisor import Pulse, supervise
 from interlink.vk.tokenfile import TokenFile
+from interlink.vk.volumes.contents import Sources
+from interlink.vk.volumes.updates import VolumeUpdates
 
 log = logging.getLogger(__name__)
 
@@ -69,11 +71,12 @@ async def _run_until_signal(config: Config, access: Access) -> None:
 
 
 class VirtualKubelet:
-    """One virtual node: all its parts and the loops that drive them."""
+    """One virtual node: all its parts and the loops that drive them. ``clock`` says how old pods' tokens are."""
 
-    def __init__(self, config: Config, access: Access) -> None:
+    def __init__(self, config: Config, access: Access, clock: Callable[[], float] = time.time) -> None:
         self.config = config
         self.access = access
+        self.clock = clock
         self.pulse = Pulse()
         self._stack = AsyncExitStack()
 
@@ -87,7 +90,7 @@ class VirtualKubelet:
         self._stack.push_async_callback(self.edge.close)
         self.link = Link()
         self.queue = WorkQueue()
-        self.store = PodStore(self.queue.add)
+        self.store = PodStore(self._look_at)
         self.events = Events(self.api, config.node_name)
         self.node = NodeController(self.api, self.edge, self.link, self.events, config)
         routes = Routes(Gate(self.api, config.node_name), Logs(self.store, self.edge), self.store, self.pulse.late)
@@ -120,13 +123,28 @@ class VirtualKubelet:
             queue=self.queue,
             events=self.events,
             writer=StatusWriter(self.api, self.store),
+            sources=Sources(self.api, self.clock),
             allocatable=lambda: self.node.capacity,
             services=service_variables(os.environ),
         )
-        self.pods = PodController(context)
-        self.feed = ChangeFeed(self.edge, self.link, book, self.store, self.pods.on_snapshot)
-        self.link.listeners.append(lambda reachable: self.queue.kick() if reachable else None)
+        self.updates = VolumeUpdates(context)
+        self.pods = PodController(context, self.updates)
+        self.feed = ChangeFeed(self.edge, self.link, book, self.store, self._on_snapshot)
+        self.link.listeners.append(self._on_link)
         await supervise(self._loops(), stop)
+
+    def _look_at(self, uid: str) -> None:
+        self.queue.add(uid)
+        self.updates.look(uid)
+
+    def _on_snapshot(self, asked: float, touched: set[str]) -> None:
+        self.pods.on_snapshot(asked, touched)
+        self.updates.look_at_all()
+
+    def _on_link(self, reachable: bool) -> None:
+        if reachable:
+            self.queue.kick()
+            self.updates.queue.kick()
 
     def _loops(self) -> dict[str, Coroutine[Any, Any, None]]:
         lease = Lease(self.lease_api, self.config.node_name, lambda: self.node.uid)
@@ -141,12 +159,15 @@ class VirtualKubelet:
         lease.on_life = self.pulse.watch("lease", 90.0)
         pods.on_life = self.pulse.watch("pods", 900.0)
         self.feed.on_life = self.pulse.watch("changes", 150.0)
+        self.updates.versions.on_life = self.pulse.watch("versions", 300.0)
         return {
             "node": self.node.run(),
             "lease": lease.run(),
             "pods": pods.run(),
             "changes": self.feed.run(),
             "work": self.queue.run(self.pods.reconcile),
+            "updates": self.updates.run(),
+            "versions": self.updates.versions.run(),
             "events": self.events.run(),
             "kubelet": self.server.run(),
             "resync": self._resync(),
@@ -156,6 +177,7 @@ class VirtualKubelet:
         while True:
             await asyncio.sleep(RESYNC_SECONDS)
             self.pods.look_at_all()
+            self.updates.look_at_all()
 
     async def _cluster_uid(self) -> str:
         """Return the cluster's identity, once kube-apiserver answers."""

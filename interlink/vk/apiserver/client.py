@@ -18,6 +18,9 @@ from interlink.vk.apiserver.errors import RetryError, api_error
 PAGE = 500
 STRATEGIC = "application/strategic-merge-patch+json"
 JSON = "application/json"
+#: Have kube-apiserver leave out all but the metadata, of an object or of a list; every version of it can.
+METADATA = f"{JSON};as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+METADATA_LIST = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 Json = dict[str, Any]
 Params = dict[str, str]
@@ -47,9 +50,9 @@ class ApiServer:
         """Close the connections."""
         await self._session.close()
 
-    async def get(self, path: str, params: Params | None = None) -> Json:
+    async def get(self, path: str, params: Params | None = None, accept: str = JSON) -> Json:
         """Return one object."""
-        return await self._request("GET", path, params=params)
+        return await self._request("GET", path, params=params, headers={"Accept": accept})
 
     async def pages(self, path: str, params: Params) -> AsyncIterator[tuple[list[Json], str]]:
         """Yield (items, resourceVersion) for each page of one consistent list. Raises GoneError between pages."""
@@ -73,7 +76,7 @@ class ApiServer:
 
     async def patch(self, path: str, body: Json) -> Json:
         """Patch by strategic merge; a ``metadata.uid`` in the body is a precondition (ConflictError)."""
-        return await self._request("PATCH", path, body=body, content_type=STRATEGIC)
+        return await self._request("PATCH", path, body=body, headers={"Content-Type": STRATEGIC})
 
     async def delete(self, path: str, *, uid: str, grace_seconds: int) -> Json:
         """Delete the object if it still has this UID, else ConflictError."""
@@ -115,19 +118,17 @@ class ApiServer:
         *,
         params: Params | None = None,
         body: Json | None = None,
-        content_type: str = JSON,
+        headers: dict[str, str] | None = None,
     ) -> Json:
         what = f"{method} {path}"
-        headers = self.access.headers()
-        if body is not None:
-            headers["Content-Type"] = content_type
+        sent = {**self.access.headers(), **({"Content-Type": JSON} if body is not None else {}), **(headers or {})}
         try:
             async with self._session.request(
                 method,
                 self.access.server + path,
                 params=params,
                 data=msgspec.json.encode(body) if body is not None else None,
-                headers=headers,
+                headers=sent,
                 ssl=self.access.tls or False,
                 timeout=self._timeout,
             ) as response:

@@ -6,9 +6,11 @@ preconditions, graceful deletion and finalizers. Nothing else of Kubernetes: tes
 
 import asyncio
 import copy
+import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -21,6 +23,7 @@ Json = dict[str, Any]
 #: Lists that merge by a key, as the API's types declare; all others are replaced.
 MERGE_KEYS = {"conditions": "type", "addresses": "type", "podIPs": "ip", "hostIPs": "ip"}
 PODS = "/api/v1/pods"
+BUNDLES = "/clustertrustbundles"
 
 
 class FakeApiServer:
@@ -37,6 +40,9 @@ class FakeApiServer:
         self.rules: set[tuple[str, str, str]] = set()
         self.watch_errors: list[Json] = []
         self.page_size: int | None = None
+        #: The time of this server, in epoch seconds; when a token was given out is told by it.
+        self.clock: Callable[[], float] = time.time
+        self.tokens = 0
         self.access = Access("", None, dict)
         self._history: list[tuple[int, str, Json]] = []
         self._news = asyncio.Condition()
@@ -108,6 +114,8 @@ class FakeApiServer:
         for what, statuses in self.failures.items():
             if f"{request.method} {path}".startswith(what) and statuses:
                 return _status(statuses.pop(0), "InternalError", "forced by the test")
+        if path.endswith(BUNDLES):
+            return self._bundles(path, request.query)
         if path == PODS:
             return await self._watch(request) if "watch" in request.query else self._list(request)
         body = await request.read()
@@ -172,17 +180,32 @@ class FakeApiServer:
             allowed = (body["spec"]["user"], facts["verb"], facts["subresource"]) in self.rules
             return _json({"status": {"allowed": allowed}}, 201)
         if path.endswith("/token"):
-            bound = body["spec"]["boundObjectRef"]["uid"]
-            return _json({"status": {"token": f"token-of-{bound}"}}, 201)
+            return self._token(body["spec"])
         target = f"{path}/{body['metadata']['name']}"
         if target in self.objects:
             return _status(409, "AlreadyExists", "already exists")
         return _json(self.put(target, body), 201)
 
+    def _token(self, spec: Json) -> web.Response:
+        """Give out a token that says whose it is and the how-manieth of all."""
+        self.tokens += 1
+        expires = datetime.fromtimestamp(self.clock() + spec["expirationSeconds"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        token = f"token-{self.tokens}-of-{spec['boundObjectRef']['uid']}"
+        return _json({"spec": spec, "status": {"token": token, "expirationTimestamp": expires}}, 201)
+
     def _pods(self, request: web.Request) -> list[Json]:
         node = request.query.get("fieldSelector", "").removeprefix("spec.nodeName=")
         pods = [value for path, value in sorted(self.objects.items()) if "/pods/" in path]
         return [pod for pod in pods if not node or pod["spec"].get("nodeName") == node]
+
+    def _bundles(self, path: str, query: Mapping[str, str]) -> web.Response:
+        """List ClusterTrustBundles of one signer; of label selectors only equality is known here."""
+        signer = query.get("fieldSelector", "").removeprefix("spec.signerName=")
+        wanted = dict(term.split("=") for term in query.get("labelSelector", "").split(",") if term)
+        items = [value for at, value in sorted(self.objects.items()) if at.startswith(f"{path}/")]
+        items = [item for item in items if item["spec"].get("signerName") == signer]
+        items = [item for item in items if wanted.items() <= (item["metadata"].get("labels") or {}).items()]
+        return _json({"metadata": {"resourceVersion": str(self.version)}, "items": items})
 
     def _list(self, request: web.Request) -> web.Response:
         size = self.page_size or int(request.query.get("limit", "500"))

@@ -1,6 +1,7 @@
 """The InterLink API as the virtual kubelet calls it: one method a call, errors translated, token read again.
 
-Used by the pod controller (create, delete, statuses), the change feed, the node (ping) and the kubelet port (logs).
+Used by the pod controller (create, delete, statuses), the volumes' updates, the change feed, the node (ping) and the
+kubelet port (logs).
 Every call but logs has a deadline; every call is idempotent, so that AwayError always means "again later".
 """
 
@@ -13,7 +14,14 @@ from typing import Any, TypeVar
 import aiohttp
 import msgspec
 
-from interlink.vk.edge.errors import AwayError, CursorExpiredError, DeletedError, LogsError, RefusedError
+from interlink.vk.edge.errors import (
+    AwayError,
+    CursorExpiredError,
+    DeletedError,
+    LogsError,
+    RefusedError,
+    UnknownPodError,
+)
 from interlink.vk.tokenfile import TokenFile
 from interlink.wire.messages import Changes, CreateReply, LogRequest, PingReply, PodStatus
 
@@ -21,13 +29,14 @@ Json = dict[str, Any]
 T = TypeVar("T")
 _LONGEST = 2000
 _FOREIGN = (aiohttp.ClientError, TimeoutError, OSError)
-#: Answers to a create that the same request will always get: malformed, too large, refused by the site.
+#: Answers to a create or update that the same request will always get: malformed, too large, refused by the site.
 _REFUSALS = (400, 413, 422)
 #: A refusal's title that is a reason as Kubernetes writes them.
 _REASON = re.compile(r"[A-Z][A-Za-z0-9]{2,60}")
 #: What the InterLink-Http-Session header calls each path.
 _OPERATIONS = {
     "/create": "CreatePod",
+    "/update": "UpdatePod",
     "/delete": "DeletePod",
     "/status": "GetStatus",
     "/changes": "GetStatus",
@@ -61,6 +70,19 @@ class EdgeClient:
         if status == 409:
             raise DeletedError(words(content))
         return self._decode("/create", status, content, CreateReply)
+
+    async def update(self, request: Json) -> None:
+        """Bring newer contents to the volumes that the request's pod names; the others keep theirs.
+
+        Raises RefusedError, UnknownPodError or AwayError.
+        """
+        status, content = await self._call("POST", "/update", msgspec.json.encode(request))
+        if status in _REFUSALS:
+            raise RefusedError(words(content), _reason(content))
+        if status == 404:
+            raise UnknownPodError(words(content))
+        if status != 200:
+            raise self._away("/update", status, content)
 
     async def delete(self, pod: Json) -> None:
         """Ask for the pod's end; returns once that is noted, not once it has ended. Raises AwayError."""

@@ -17,6 +17,10 @@ class DeletedError(EdgeError):
     """The pod was deleted at the site before its creation arrived: nothing of it runs."""
 
 
+class UnknownPodError(EdgeError):
+    """The edge knows no such pod that could still run."""
+
+
 class CursorExpiredError(EdgeError):
     """The cursor is of another run of the plugin: take everything anew."""
 

@@ -4,6 +4,7 @@ Pods start Pending; tests move them by ``say``. Deletions are noted at once and 
 """
 
 import asyncio
+import base64
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,11 +24,15 @@ class FakeEdge:
     def __init__(self) -> None:
         self.statuses: dict[str, PodStatus] = {}
         self.created: dict[str, Json] = {}
+        #: What came by /update, in order.
+        self.updates: dict[str, list[Json]] = {}
         self.deleted: dict[str, list[Json]] = {}
         self.requests: list[tuple[str, str]] = []
         #: A status and body to answer every request, or those on one path, with: {"": (503, {...})}.
         self.failures: dict[str, tuple[int, Json]] = {}
-        self.reply = PingReply(extensions=["changes"], resources=Resources(cpu="128", memory="512Gi", pods="1000"))
+        self.reply = PingReply(
+            extensions=["changes", "update"], resources=Resources(cpu="128", memory="512Gi", pods="1000")
+        )
         self.log = [b"hello\n"]
         self.log_requests: list[Json] = []
         self.log_status = (200, b"")
@@ -93,6 +98,15 @@ class FakeEdge:
         self._order[status.UID] = self._sequence
         asyncio.ensure_future(self._notify())  # noqa: RUF006 - a test's server
 
+    def shown(self, uid: str, volume: str) -> dict[str, str]:
+        """Return the text that a volume shows: what the create request held, and each update since."""
+        contents: dict[str, str] = {}
+        for document in [*([self.created[uid]] if uid in self.created else []), *self.updates.get(uid, [])]:
+            for entry in document["pod"]["spec"].get("volumes") or []:
+                if entry["name"] == volume:
+                    contents = _text(entry, document)
+        return contents
+
     def count(self, path: str, uid: str = "") -> int:
         """Return how many requests came on this path (for this pod)."""
         return sum(1 for asked, about in self.requests if asked == path and (not uid or about == uid))
@@ -110,6 +124,7 @@ class FakeEdge:
             return _json(failure[1], failure[0])
         handler = {
             "/create": self._create,
+            "/update": self._update,
             "/delete": self._delete,
             "/status": self._status,
             "/changes": self._changes,
@@ -140,6 +155,13 @@ class FakeEdge:
                 )
             )
         return _json({"PodUID": uid, "PodJID": "17"})
+
+    async def _update(self, _request: web.Request, document: Any) -> web.StreamResponse:
+        uid = document["pod"]["metadata"]["uid"]
+        if uid not in self.statuses or self.statuses[uid].ended:
+            return _json({"title": "not found", "description": f"pod {uid} has no job here"}, 404)
+        self.updates.setdefault(uid, []).append(document)
+        return web.Response(text="update noted")
 
     async def _delete(self, _request: web.Request, document: Any) -> web.StreamResponse:
         uid = document["metadata"]["uid"]
@@ -198,6 +220,17 @@ def _uid_of(document: Any) -> str:
         return ""
     pod = document.get("pod") or document
     return str((pod.get("metadata") or {}).get("uid") or document.get("PodUID") or "")
+
+
+def _text(volume: Json, document: Json) -> dict[str, str]:
+    """Return a volume's text as a request has it; ``items`` is left to the sidecar."""
+    for kind, objects, name in (("configMap", "configmaps", "name"), ("secret", "secrets", "secretName")):
+        if kind in volume:
+            found = [each for each in document[objects] if each["metadata"]["name"] == volume[kind][name]]
+            data: dict[str, str] = found[0].get("data") or {} if found else {}
+            return data if kind == "configMap" else {key: base64.b64decode(text).decode() for key, text in data.items()}
+    maps = [each for each in document["projectedvolumesmaps"] if each["metadata"]["name"] == volume["name"]]
+    return maps[0]["data"] if maps else {}
 
 
 def _json(value: Any, status: int = 200) -> web.Response:

@@ -7,7 +7,7 @@ makes the next ping come at once.
 import asyncio
 from collections.abc import Callable
 
-from interlink.wire.messages import EXTENSION_CHANGES, PingReply
+from interlink.wire.messages import EXTENSION_CHANGES, EXTENSION_UPDATE, PingReply
 
 
 class Link:
@@ -27,6 +27,11 @@ class Link:
     def has_changes(self) -> bool:
         """Whether the plugin offers the changes long poll."""
         return bool(self.reply and EXTENSION_CHANGES in (self.reply.extensions or []))
+
+    @property
+    def has_update(self) -> bool:
+        """Whether the plugin takes newer contents of running pods' volumes."""
+        return bool(self.reply and EXTENSION_UPDATE in (self.reply.extensions or []))
 
     def up(self, reply: PingReply) -> None:
         """Take a ping's answer."""

@@ -11,6 +11,7 @@ from interlink.vk.events import Events
 from interlink.vk.pods.queue import WorkQueue
 from interlink.vk.pods.store import PodStore
 from interlink.vk.pods.writer import StatusWriter
+from interlink.vk.volumes.contents import Sources
 
 
 @dataclass
@@ -25,6 +26,7 @@ class Context:
     queue: WorkQueue
     events: Events
     writer: StatusWriter
+    sources: Sources
     #: The node's allocatable amounts, for resourceFieldRef without a limit.
     allocatable: Callable[[], Mapping[str, str]] = dict
     #: The cluster's service variables of every container.

@@ -6,11 +6,13 @@
 import logging
 import time
 from collections import OrderedDict
+from functools import partial
 from typing import Any
 
 from interlink.vk.apiserver.errors import ApiError, InvalidError
 from interlink.vk.edge.errors import AwayError, DeletedError, RefusedError
-from interlink.vk.gather import NotReadyError
+from interlink.vk.gather import NotReadyError, References
+from interlink.vk.objects import fetch
 from interlink.vk.pods import ending
 from interlink.vk.pods.context import Context
 from interlink.vk.pods.decision import GONE, Memory, Step, View, decide
@@ -19,6 +21,8 @@ from interlink.vk.pods.record import PodRecord
 from interlink.vk.pods.request import ContainersNotReadyError, create_request
 from interlink.vk.pods.status import patch_needed, rejected_status, reported_status, waiting_status
 from interlink.vk.times import now_seconds
+from interlink.vk.volumes.contents import Volumes
+from interlink.vk.volumes.updates import VolumeUpdates
 from interlink.wire.messages import PodStatus
 
 log = logging.getLogger(__name__)
@@ -31,8 +35,9 @@ REMEMBERED = 50_000
 class PodController:
     """All pods of the node."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, updates: VolumeUpdates) -> None:
         self.context = context
+        self.updates = updates
         self.memories: dict[str, Memory] = {}
         #: Pods that are over on both sides, which the edge may go on to list for a while.
         self._over: OrderedDict[str, None] = OrderedDict()
@@ -108,9 +113,9 @@ class PodController:
         context = self.context
         pod = record.load()
         try:
-            request = await create_request(
-                context.api, record.load(), context.book.cluster, context.allocatable(), context.services
-            )
+            references = References(partial(fetch, context.api), record.namespace)
+            volumes = Volumes(context.sources, record.load(), references, context.allocatable())
+            request, contents = await create_request(volumes, context.book.cluster, context.services)
         except ContainersNotReadyError as error:
             problems = {name: ("CreateContainerConfigError", words) for name, words in error.problems.items()}
             await self._hold(record, pod, problems, "Failed", f"Error: {error}")
@@ -120,19 +125,29 @@ class PodController:
             raise RetryLater(str(error), 1.0) from error
         newest = context.store.get(record.uid)
         if newest is None or newest.deleting:
+            self.updates.look(record.uid)
             return  # it went away meanwhile, and its news are in the queue
-        memory.attempted = True
+        # An earlier attempt may have arrived, and then the pod shows what was in that one.
+        first, memory.attempted = not memory.attempted, True
+        self.updates.sending(record.uid, contents)
         try:
             reply = await context.edge.create(request)
         except RefusedError as error:
             await self._reject(record, pod, error.reason, str(error))
         except DeletedError as error:
             await self._reject(record, pod, "Deleted", f"the edge has deleted this pod: {error}")
+        except AwayError:
+            self.updates.doubt(record.uid)
+            raise
         else:
             memory.submitted = time.monotonic()
             memory.told_away = False
             log.info("pod %s: job %s", record, reply.PodJID)
             context.events.pod(pod, "Normal", "Created", f"Created job {reply.PodJID}")
+            if first:
+                self.updates.sent(record.uid)
+            else:
+                self.updates.doubt(record.uid)
 
     async def _hold(
         self, record: PodRecord, pod: Json, problems: dict[str, tuple[str, str]], reason: str, message: str

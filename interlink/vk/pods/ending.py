@@ -5,11 +5,11 @@ deleted, is over, or was seen to be missing by a fresh look at the API; an objec
 """
 
 import logging
-import re
 import time
 from typing import Any
 
 from interlink.vk.apiserver.errors import ConflictError, NotFoundError
+from interlink.vk.objects import is_name
 from interlink.vk.pods.context import Context
 from interlink.vk.pods.decision import GONE, Memory
 from interlink.vk.pods.record import PodRecord, pod_path
@@ -28,8 +28,6 @@ LOST_SECONDS = 60.0
 DELETE_SECONDS = 60.0
 #: How long to wait for a watch that is behind a fresh look.
 LAG_SECONDS = 5.0
-#: What may stand in a path for a name: anything else would make the API's 404 say nothing of the pod.
-_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?")
 
 
 async def cancel(context: Context, record: PodRecord, memory: Memory) -> float:
@@ -84,7 +82,7 @@ async def end_orphan(context: Context, uid: str, memory: Memory, status: PodStat
         namespace, name = status.namespace, status.name
     else:
         return None
-    if not _NAME.fullmatch(namespace) or not _NAME.fullmatch(name):
+    if not is_name(namespace) or not is_name(name):
         log.error("pod %s: the edge knows no name of it (%r/%r), so its job is left alone", uid, namespace, name)
         return None
     try:

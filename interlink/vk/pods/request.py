@@ -1,17 +1,18 @@
-"""From a v1.Pod to the edge's create request: literal environments, expanded commands, gathered volumes.
+"""From a v1.Pod to the edge's requests: literal environments, expanded commands, gathered volumes.
 
-Called by ``controller.py`` before each create. NotReadyError of a container is kept apart from one of a volume,
-because kubelet tells them apart (CreateContainerConfigError; ContainerCreating with a FailedMount event).
+Called by ``controller.py`` before each create and by ``volumes/updates.py`` before each update. NotReadyError of a
+container is kept apart from one of a volume, because kubelet tells them apart (CreateContainerConfigError;
+ContainerCreating with a FailedMount event).
 """
 
 import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from interlink.vk.apiserver.client import ApiServer
 from interlink.vk.environment import Environment
 from interlink.vk.gather import NotReadyError, References
-from interlink.vk.volumes import Volumes
+from interlink.vk.objects import is_name
+from interlink.vk.volumes.contents import Contents, Volumes
 from interlink.wire.messages import CLUSTER_ANNOTATION
 
 Json = dict[str, Any]
@@ -25,14 +26,14 @@ class ContainersNotReadyError(Exception):
         self.problems = problems
 
 
-async def create_request(
-    api: ApiServer, pod: Json, cluster: str, allocatable: Mapping[str, str], services: Mapping[str, str]
-) -> Json:
-    """Return the PodCreateRequest; changes ``pod``. Raises ContainersNotReadyError, NotReadyError or ApiError."""
-    references = References(api, pod["metadata"]["namespace"])
-    volumes = Volumes(api, pod, references, allocatable)
-    await volumes.gather()
-    environment = Environment(pod, references, allocatable, services)
+async def create_request(volumes: Volumes, cluster: str, services: Mapping[str, str]) -> tuple[Json, list[Contents]]:
+    """Return the PodCreateRequest and the volumes' contents that are in it; changes the pod.
+
+    Raises ContainersNotReadyError, NotReadyError or ApiError.
+    """
+    pod, references = volumes.pod, volumes.references
+    contents = await volumes.gather()
+    environment = Environment(pod, references, volumes.allocatable, services)
     problems = {}
     for container in [*(pod["spec"].get("initContainers") or []), *pod["spec"]["containers"]]:
         try:
@@ -41,15 +42,31 @@ async def create_request(
             problems[container["name"]] = str(error)
     if problems:
         raise ContainersNotReadyError(problems)
-    mark(pod, cluster)
-    return {
-        "pod": pod,
-        "configmaps": list(volumes.config_maps.values()),
-        "secrets": list(volumes.secrets.values()),
-        "projectedvolumesmaps": volumes.projected,
+    request = {
+        "pod": mark(pod, cluster),
+        **_gathered(contents),
         "jobscriptURL": "",
         "imagePullSecrets": await _image_pull_secrets(references, pod),
     }
+    return request, contents
+
+
+def update_request(pod: Json, cluster: str, contents: list[Contents]) -> Json:
+    """Return the request for ``/update``: the pod with these of its volumes alone; leaves the pod as it is."""
+    names = {entry.name for entry in contents}
+    volumes = [volume for volume in pod["spec"].get("volumes") or () if volume["name"] in names]
+    shown = {**pod, "metadata": dict(pod["metadata"]), "spec": {**pod["spec"], "volumes": volumes}}
+    shown.pop("status", None)
+    return {"pod": mark(shown, cluster), **_gathered(contents), "jobscriptURL": ""}
+
+
+def _gathered(contents: list[Contents]) -> Json:
+    """Return the request's three lists; an object that several volumes show is sent once."""
+    found: dict[str, dict[str, Json]] = {"configmaps": {}, "secrets": {}, "projectedvolumesmaps": {}}
+    for entry in contents:
+        for kind, source in entry.sources.items():
+            found[kind][source["metadata"]["name"]] = source
+    return {kind: list(sources.values()) for kind, sources in found.items()}
 
 
 async def _image_pull_secrets(references: References, pod: Json) -> list[Json]:
@@ -58,7 +75,7 @@ async def _image_pull_secrets(references: References, pod: Json) -> list[Json]:
     Those of its service account are among the names: admission put them there.
     """
     names = dict.fromkeys(item.get("name") for item in pod["spec"].get("imagePullSecrets") or ())
-    found = await asyncio.gather(*(references.secret(name) for name in names if name))
+    found = await asyncio.gather(*(references.secret(name) for name in names if name and is_name(name)))
     return [secret for secret in found if secret is not None]
 
 

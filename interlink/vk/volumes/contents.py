@@ -1,145 +1,136 @@
 """The contents of a pod's volumes, gathered for the edge: ConfigMaps, Secrets, projected and downward API volumes.
 
-Called by ``pods/request.py``. ConfigMap and Secret volumes are sent as whole objects (the edge applies ``items`` and
-modes); projected and downwardAPI volumes as one finished map of path to contents each. Tokens come from TokenRequest
-and are bound to the pod's UID.
+Called by ``pods/request.py`` for a new pod and by ``updates.py`` for a running one. ConfigMap and Secret volumes are
+sent as whole objects (the edge applies ``items`` and modes); projected and downwardAPI volumes as one finished map of
+path to contents each. Rules: kubelet's pkg/volume.
 """
 
-import base64
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from interlink.vk.apiserver.client import ApiServer
-from interlink.vk.apiserver.errors import NotFoundError
-from interlink.vk.downward import field_value, resource_value
-from interlink.vk.gather import NotReadyError, References, decode_secret
+from interlink.vk.gather import NotReadyError, References
+from interlink.vk.objects import ObjectKey
+from interlink.vk.volumes.downward import downward_digest, downward_files
+from interlink.vk.volumes.files import as_map, chosen
+from interlink.vk.volumes.tokens import Tokens
+from interlink.vk.volumes.trace import Trace, digest_of
+from interlink.vk.volumes.trust import TrustBundles, trust_anchors
 
 Json = dict[str, Any]
 
-TOKEN_SECONDS = 3600
+_OF_FILES = ("configMap", "secret", "projected", "downwardAPI")
+
+
+@dataclass
+class Contents:
+    """One volume's contents; ``sources`` are v1.ConfigMap, v1.Secret or the finished map, by the request's field."""
+
+    name: str
+    sources: dict[str, Json]
+    trace: Trace
+
+
+class Sources:
+    """Where contents come from beside a pod's references: one for the whole node; ``clock`` gives epoch seconds."""
+
+    def __init__(self, api: ApiServer, clock: Callable[[], float] = time.time) -> None:
+        self.clock = clock
+        self.tokens = Tokens(api, clock)
+        self.bundles = TrustBundles(api)
 
 
 class Volumes:
     """Gathers the volumes of one pod."""
 
-    def __init__(self, api: ApiServer, pod: Json, references: References, allocatable: Mapping[str, str]) -> None:
-        self.api = api
+    def __init__(self, sources: Sources, pod: Json, references: References, allocatable: Mapping[str, str]) -> None:
+        self.sources = sources
         self.pod = pod
         self.references = references
         self.allocatable = allocatable
-        self.config_maps: dict[str, Json] = {}
-        self.secrets: dict[str, Json] = {}
-        self.projected: list[Json] = []
 
-    async def gather(self) -> None:
-        """Fetch everything. Raises NotReadyError naming the volume, in kubelet's words."""
-        for volume in self.pod["spec"].get("volumes") or []:
+    async def gather(self) -> list[Contents]:
+        """Gather everything for a new pod. Raises NotReadyError naming the first volume that is not ready."""
+        return [await self.gather_one(volume, Trace()) for volume in file_volumes(self.pod)]
+
+    async def gather_one(self, volume: Json, trace: Trace, before: Trace | None = None) -> Contents:
+        """Gather one volume and fill its trace; ``before`` is the trace of what the pod shows now.
+
+        Raises NotReadyError in kubelet's words; the trace then holds the objects that were looked at. Raises ApiError.
+        """
+        try:
+            if "projected" in volume:
+                files = await self._project_all(volume["projected"].get("sources") or (), trace, before or Trace())
+                sources = {"projectedvolumesmaps": as_map(volume["name"], files)}
+            elif "downwardAPI" in volume:
+                files = downward_files(self.pod, volume["downwardAPI"].get("items") or (), self.allocatable)
+                sources = {"projectedvolumesmaps": as_map(volume["name"], files)}
+            else:
+                files, sources = await self._object(volume, trace)
+        except NotReadyError as error:
+            raise NotReadyError(f'MountVolume.SetUp failed for volume "{volume["name"]}" : {error}') from error
+        trace.downward = downward_digest(self.pod, volume, self.allocatable)
+        frozen = any(source.get("immutable") for source in sources.values())
+        trace.digest = digest_of(files, frozen)
+        return Contents(volume["name"], sources, trace)
+
+    async def _object(self, volume: Json, trace: Trace) -> tuple[dict[str, bytes], dict[str, Json]]:
+        """Return a ConfigMap or Secret volume's files and the object, which is left out where it may be."""
+        kind, name, field = (
+            ("configmaps", "name", "configMap") if "configMap" in volume else ("secrets", "secretName", "secret")
+        )
+        source = volume[field]
+        key = self.references.key(kind, source.get(name) or "")
+        found = await self.references.get(key)
+        trace.note(key, found)
+        files = chosen(kind, found, source, key.name)
+        return files, {kind: found} if found else {}
+
+    async def _project_all(self, sources: Iterable[Json], trace: Trace, before: Trace) -> dict[str, bytes]:
+        """Return a projected volume's files; all of its sources are looked at, and all that is wrong is said."""
+        files: dict[str, bytes] = {}
+        wrong: list[str] = []
+        for source in sources:
             try:
-                await self._gather_one(volume)
+                files |= await self._project(source, trace, before)
             except NotReadyError as error:
-                raise NotReadyError(f'MountVolume.SetUp failed for volume "{volume["name"]}" : {error}') from error
+                wrong.append(str(error))
+        if wrong:
+            raise NotReadyError(", ".join(wrong))
+        return files
 
-    async def _gather_one(self, volume: Json) -> None:
-        if "configMap" in volume:
-            source = volume["configMap"]
-            found = await self.references.config_map(source.get("name") or "")
-            if _check(found, source, "configmap", source.get("name")) and found:
-                self.config_maps[source["name"]] = found
-        elif "secret" in volume:
-            source = volume["secret"]
-            found = await self.references.secret(source.get("secretName") or "")
-            if _check(found, source, "secret", source.get("secretName")) and found:
-                self.secrets[source["secretName"]] = found
-        elif "projected" in volume:
-            files: dict[str, bytes] = {}
-            for source in volume["projected"].get("sources") or []:
-                files |= await self._project(source)
-            self.projected.append(_as_map(volume["name"], files))
-        elif "downwardAPI" in volume:
-            self.projected.append(_as_map(volume["name"], self._downward(volume["downwardAPI"])))
-
-    async def _project(self, source: Json) -> dict[str, bytes]:
+    async def _project(self, source: Json, trace: Trace, before: Trace) -> dict[str, bytes]:
         if "serviceAccountToken" in source:
-            return {source["serviceAccountToken"]["path"]: await self._token(source["serviceAccountToken"])}
+            token = await self.sources.tokens.get(self.pod, source["serviceAccountToken"])
+            trace.renew = min(trace.renew, token.renew)
+            return {source["serviceAccountToken"]["path"]: token.text.encode()}
         if "downwardAPI" in source:
-            return self._downward(source["downwardAPI"])
-        if "configMap" in source:
-            reference = source["configMap"]
-            found = await self.references.config_map(reference.get("name") or "")
-            _check(found, reference, "configmap", reference.get("name"))
-            return _selected(config_map_files(found or {}), reference)
-        if "secret" in source:
-            reference = source["secret"]
-            found = await self.references.secret(reference.get("name") or "")
-            _check(found, reference, "secret", reference.get("name"))
-            data = (found or {}).get("data") or {}
-            return _selected({key: decode_secret(value) for key, value in data.items()}, reference)
+            return downward_files(self.pod, source["downwardAPI"].get("items") or (), self.allocatable)
+        for field, kind in (("configMap", "configmaps"), ("secret", "secrets")):
+            if field in source:
+                key = self.references.key(kind, source[field].get("name") or "")
+                found = await self._found(key, trace, before)
+                return chosen(kind, found, source[field], key.name)
+        if "clusterTrustBundle" in source:
+            bundle = source["clusterTrustBundle"]
+            uid = self.pod["metadata"]["uid"]
+            if selected := await self.sources.bundles.key(bundle):
+                trace.note(selected, await self.references.get(selected))
+            return {bundle["path"]: await trust_anchors(self.sources.bundles, self.references, bundle, uid)}
         raise NotReadyError(f"projected source {', '.join(source)} is not supported on this node")
 
-    def _downward(self, source: Json) -> dict[str, bytes]:
-        files = {}
-        for item in source.get("items") or []:
-            if item.get("fieldRef"):
-                text = field_value(self.pod, item["fieldRef"].get("fieldPath") or "")
-            else:
-                text = resource_value(self.pod, item.get("resourceFieldRef") or {}, "", self.allocatable)
-            files[item["path"]] = text.encode()
-        return files
-
-    async def _token(self, source: Json) -> bytes:
-        metadata = self.pod["metadata"]
-        account = self.pod["spec"].get("serviceAccountName") or "default"
-        spec: Json = {
-            "expirationSeconds": source.get("expirationSeconds") or TOKEN_SECONDS,
-            "audiences": [source["audience"]] if source.get("audience") else [],
-            "boundObjectRef": {
-                "apiVersion": "v1",
-                "kind": "Pod",
-                "name": metadata["name"],
-                "uid": metadata["uid"],
-            },
-        }
-        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
-        path = f"/api/v1/namespaces/{metadata['namespace']}/serviceaccounts/{account}/token"
-        try:
-            answer = await self.api.post(path, request)
-        except NotFoundError as error:
-            raise NotReadyError(f'serviceaccount "{account}" not found') from error
-        return str(answer["status"]["token"]).encode()
+    async def _found(self, key: ObjectKey, trace: Trace, before: Trace) -> Json | None:
+        """Return an object; one that was immutable is what it was, whatever the API has now."""
+        if kept := before.kept.get(key):
+            trace.kept[key] = kept
+            return kept.load()
+        found = await self.references.get(key)
+        trace.note(key, found, keep=True)
+        return found
 
 
-def config_map_files(config_map: Json) -> dict[str, bytes]:
-    """Return a ConfigMap's contents as bytes by key."""
-    files = {key: value.encode() for key, value in (config_map.get("data") or {}).items()}
-    return files | {key: base64.b64decode(value) for key, value in (config_map.get("binaryData") or {}).items()}
-
-
-def _check(found: Json | None, source: Json, kind: str, name: Any) -> bool:
-    """Return whether the object is there with all keys that are asked for; NotReadyError where it must be."""
-    if found is None:
-        if source.get("optional"):
-            return False
-        raise NotReadyError(f'{kind} "{name}" not found')
-    keys = {*(found.get("data") or {}), *(found.get("binaryData") or {})}
-    missing = [item["key"] for item in source.get("items") or [] if item["key"] not in keys]
-    if missing and not source.get("optional"):
-        raise NotReadyError(f"references non-existent {kind} key: {missing[0]}")
-    return True
-
-
-def _selected(files: dict[str, bytes], source: Json) -> dict[str, bytes]:
-    items = source.get("items")
-    if not items:
-        return files
-    return {item["path"]: files[item["key"]] for item in items if item["key"] in files}
-
-
-def _as_map(name: str, files: dict[str, bytes]) -> Json:
-    """Return the wire's form of a finished volume: text under ``data``, the rest in base64 under ``binaryData``."""
-    entry: Json = {"metadata": {"name": name}, "data": {}, "binaryData": {}}
-    for path, content in files.items():
-        try:
-            entry["data"][path] = content.decode()
-        except UnicodeDecodeError:
-            entry["binaryData"][path] = base64.b64encode(content).decode()
-    return entry
+def file_volumes(pod: Json) -> list[Json]:
+    """Return those of the pod's volumes that show files of Kubernetes."""
+    return [volume for volume in pod["spec"].get("volumes") or () if any(kind in volume for kind in _OF_FILES)]

@@ -1,6 +1,7 @@
 """A virtual kubelet between a fake kube-apiserver and a fake InterLink, all over real HTTP."""
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -24,6 +25,12 @@ class World:
         self.api = api
         self.edge = edge
         self.kubelet: main.VirtualKubelet | None = None
+        #: How far the cluster's and the virtual kubelet's clocks are ahead of the real one, in seconds.
+        self.ahead = 0.0
+        api.clock = self.clock
+
+    def clock(self) -> float:
+        return time.time() + self.ahead
 
     def config(self) -> Config:
         return Config(
@@ -38,7 +45,7 @@ class World:
     async def running(self) -> AsyncIterator[main.VirtualKubelet]:
         """Run one virtual kubelet for the time of the block."""
         stop = asyncio.Event()
-        async with main.VirtualKubelet(self.config(), self.api.access) as kubelet:
+        async with main.VirtualKubelet(self.config(), self.api.access, self.clock) as kubelet:
             self.kubelet = kubelet
             task = asyncio.create_task(kubelet.run(stop))
             try:
@@ -107,6 +114,10 @@ async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     monkeypatch.setattr("interlink.vk.changes.LONG_POLL_SECONDS", 1.0)
     monkeypatch.setattr("interlink.vk.apiserver.reflector.FIRST_PAUSE", 0.02)
     monkeypatch.setattr("interlink.vk.pods.queue.LONGEST_PAUSE", 0.5)
+    monkeypatch.setattr("interlink.vk.volumes.versions.LEAST_SECONDS", 0.05)
+    monkeypatch.setattr("interlink.vk.volumes.versions.IDLE_SECONDS", 0.02)
+    monkeypatch.setattr("interlink.vk.volumes.updates.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("interlink.vk.volumes.updates.LONGEST_RETRY", 0.5)
     api, edge = FakeApiServer(), FakeEdge()
     async with api.serve(), edge.serve():
         yield World(api, edge)

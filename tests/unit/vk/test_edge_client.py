@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from interlink.vk.edge.client import EdgeClient, words
-from interlink.vk.edge.errors import AwayError, DeletedError, RefusedError
+from interlink.vk.edge.errors import AwayError, DeletedError, RefusedError, UnknownPodError
 from interlink.vk.edge.fake import FakeEdge
 from interlink.vk.tokenfile import TokenFile
 
@@ -49,6 +49,16 @@ async def test_create_errors(client: EdgeClient, edge: FakeEdge, status: int, ki
 
 
 @pytest.mark.parametrize(
+    ("status", "kind"),
+    [(422, RefusedError), (413, RefusedError), (404, UnknownPodError), (501, AwayError), (503, AwayError)],
+)
+async def test_update_errors(client: EdgeClient, edge: FakeEdge, status: int, kind: type[Exception]) -> None:
+    edge.failures["/update"] = (status, {"title": "no", "description": "its words"})
+    with pytest.raises(kind, match="its words"):
+        await client.update({"pod": POD})
+
+
+@pytest.mark.parametrize(
     ("title", "reason"),
     [
         ("SlurmRefused", "SlurmRefused"),
@@ -73,7 +83,7 @@ async def test_away_in_plain_words(client: EdgeClient, edge: FakeEdge) -> None:
     with pytest.raises(AwayError, match=rf"^InterLink at http://127.0.0.1:{edge.port} cannot be reached: Conn"):
         await client.ping()
     await edge.start()
-    assert (await client.ping()).extensions == ["changes"]
+    assert (await client.ping()).extensions == ["changes", "update"]
 
 
 @pytest.mark.parametrize(

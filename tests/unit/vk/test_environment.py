@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 from interlink.core.expansion import expand
 from interlink.vk.apiserver.client import ApiServer
 from interlink.vk.apiserver.fake import FakeApiServer
-from interlink.vk.gather import NotReadyError
+from interlink.vk.gather import NotReadyError, References
+from interlink.vk.objects import fetch
 from interlink.vk.pods.request import ContainersNotReadyError, create_request
+from interlink.vk.volumes.contents import Sources, Volumes
 
 Json = dict[str, Any]
 NAMESPACE = "/api/v1/namespaces/default"
@@ -37,7 +40,9 @@ class Bench:
                 **spec,
             },
         }
-        return await create_request(self.api, pod, "cluster", {"cpu": "128"}, {"KUBERNETES_SERVICE_HOST": "10.0.0.1"})
+        volumes = Volumes(Sources(self.api), pod, References(partial(fetch, self.api), "default"), {"cpu": "128"})
+        request, _ = await create_request(volumes, "cluster", {"KUBERNETES_SERVICE_HOST": "10.0.0.1"})
+        return request
 
     async def env(self, *entries: Json, **container: Any) -> dict[str, str]:
         request = await self.request({"env": list(entries), **container})
@@ -178,7 +183,7 @@ async def test_kube_api_access_volume(bench: Bench) -> None:
     assert request["projectedvolumesmaps"] == [
         {
             "metadata": {"name": "kube-api-access-x"},
-            "data": {"token": "token-of-u-1", "ca.crt": "CA", "namespace": "default"},
+            "data": {"token": "token-1-of-u-1", "ca.crt": "CA", "namespace": "default"},
             "binaryData": {},
         }
     ]
@@ -233,13 +238,29 @@ async def test_what_many_containers_mount_is_sent_once(bench: Bench) -> None:
         ({"configMap": {"name": "no"}}, 'volume "v" : configmap "no" not found'),
         ({"secret": {"secretName": "no"}}, 'volume "v" : secret "no" not found'),
         ({"configMap": {"name": "m", "items": [{"key": "x", "path": "x"}]}}, "non-existent configmap key: x"),
-        ({"projected": {"sources": [{"clusterTrustBundle": {}}]}}, "clusterTrustBundle is not supported"),
+        ({"projected": {"sources": [{"podCertificate": {}}]}}, "podCertificate is not supported"),
     ],
 )
 async def test_missing_volumes_are_named(bench: Bench, volume: Json, words: str) -> None:
     bench.fake.put(f"{NAMESPACE}/configmaps/m", {"data": {"k": "v"}})
     with pytest.raises(NotReadyError, match=words):
         await bench.request({}, volumes=[{"name": "v", **volume}])
+
+
+@pytest.mark.parametrize(
+    "name", ["../secrets/s", "../../other/secrets/s", "%2e%2e/secrets/s", "s?watch=1", "", ".", "A"]
+)
+async def test_a_name_leads_to_no_other_object(bench: Bench, name: str) -> None:
+    """The API lets a pod refer to any text as a name: it must not become a path to what the pod may not see."""
+    for namespace in ("default", "other"):
+        bench.fake.put(f"/api/v1/namespaces/{namespace}/secrets/s", {"data": {"k": b64(b"hidden")}})
+    asked = len(bench.fake.requests)
+    for volume in ({"configMap": {"name": name}}, {"projected": {"sources": [{"configMap": {"name": name}}]}}):
+        with pytest.raises(NotReadyError, match="is no name of a"):
+            await bench.request({}, volumes=[{"name": "v", **volume}])
+    with pytest.raises(ContainersNotReadyError, match="is no name of a"):
+        await bench.request({"envFrom": [{"configMapRef": {"name": name, "optional": True}}]})
+    assert bench.fake.requests[asked:] == []
 
 
 async def test_image_pull_secrets_go_along_once_and_those_that_are_missing_do_not(bench: Bench) -> None:

@@ -1,0 +1,229 @@
+"""Keeps the volumes of running pods current: sees what has changed, gathers it again and sends it to the edge.
+
+Told by the pod controller what a pod began with, by the pod store of each change of a pod, by ``versions.py`` of
+changed objects, and by its own clock of tokens. Invariants: nothing is sent that shows no change, but once for each pod
+of which this process does not know what it began with (it was started anew, or a create's answer was lost); a volume
+that cannot be gathered keeps its contents and holds up no other; nothing is ever given up.
+"""
+
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from interlink.vk.apiserver.errors import ApiError
+from interlink.vk.backoff import pause_after
+from interlink.vk.edge.errors import AwayError, RefusedError, UnknownPodError
+from interlink.vk.gather import NotReadyError, References
+from interlink.vk.objects import ObjectCache, ObjectKey
+from interlink.vk.pods.context import Context
+from interlink.vk.pods.queue import RetryLater, WorkQueue
+from interlink.vk.pods.record import PodRecord
+from interlink.vk.pods.request import update_request
+from interlink.vk.volumes.contents import Contents, Volumes, file_volumes
+from interlink.vk.volumes.downward import downward_digest
+from interlink.vk.volumes.trace import Trace
+from interlink.vk.volumes.versions import Versions
+
+log = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+
+#: How many pods are looked at side by side: less than creates and reports may, which go first.
+WORKERS = 8
+#: How long a volume that is not ready waits for its next attempt at most, in seconds (kubelet's durationBeforeRetry).
+LONGEST_RETRY = 122.0
+#: The shortest time between two events of the same words about one pod; more would use up its share of events.
+EVENT_SECONDS = 300.0
+#: The longest time between two looks at a token's age: the clock may have been set.
+LOOK_SECONDS = 600.0
+
+
+@dataclass(slots=True)
+class _Shown:
+    """What one pod shows, by volume; the event about it that was written last."""
+
+    volumes: dict[str, Trace]
+    failures: int = 0
+    told: tuple[str, float] = ("", 0.0)
+
+    @property
+    def downward(self) -> bool:
+        """Whether labels, annotations or resources are shown: each change of the pod is then a reason to look."""
+        return any(trace.downward for trace in self.volumes.values())
+
+    def keys(self) -> Iterable[ObjectKey]:
+        """Return the objects whose changes concern the pod."""
+        return (key for trace in self.volumes.values() for key in trace.versions)
+
+
+class VolumeUpdates:
+    """All running pods' volumes."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.clock = context.sources.clock
+        self.queue = WorkQueue()
+        self.cache = ObjectCache(context.api)
+        self.versions = Versions(context.api, lambda: context.link.has_update)
+        self.versions.on_change = self.queue.add
+        self._shown: dict[str, _Shown] = {}
+
+    async def run(self) -> None:
+        """Look at pods for ever."""
+        await self.queue.run(self.reconcile, WORKERS)
+
+    def sending(self, uid: str, contents: Iterable[Contents]) -> None:
+        """Take what a create request holds that goes out now."""
+        shown = _Shown({entry.name: entry.trace for entry in contents})
+        self._keep(uid, shown)
+        self._note(shown.volumes.values())
+
+    def sent(self, uid: str) -> None:
+        """The edge has that create: the pod's tokens count from now on."""
+        self.queue.add(uid)
+
+    def doubt(self, uid: str) -> None:
+        """Forget what the pod shows: whether the edge has this create or an earlier one, nobody knows."""
+        self._drop(uid)
+        self.look(uid)
+
+    def look(self, uid: str) -> None:
+        """Have the pod looked at if there may be a reason: called for each change of a pod, so it must cost nothing."""
+        record, shown = self.context.store.get(uid), self._shown.get(uid)
+        if record is None or _is_over(record):
+            self._forget(uid)
+        elif (shown is None or shown.downward) and self._runs(uid) and self.context.link.has_update:
+            self.queue.add(uid)
+
+    def look_at_all(self) -> None:
+        """Have every pod looked at for which there may be a reason."""
+        for uid in {*self.context.store.pods, *self._shown}:
+            self.look(uid)
+
+    async def reconcile(self, uid: str) -> float | None:
+        """Bring the pod's volumes up to date; return the seconds after which to look again. Raises RetryLater."""
+        record = self.context.store.get(uid)
+        if record is None or _is_over(record):
+            self._forget(uid)
+            return None
+        if not self._runs(uid) or not self.context.link.has_update:
+            return LOOK_SECONDS if uid in self._shown else None
+        pod = record.load()
+        shown = self._shown.get(uid) or _Shown({volume["name"]: Trace(failed=True) for volume in file_volumes(pod)})
+        self._keep(uid, shown)
+        due = [volume for volume in file_volumes(pod) if self._is_due(pod, volume, shown)]
+        if due:
+            await self._bring(record, pod, shown, due)
+        renew = min((trace.renew for trace in shown.volumes.values()), default=float("inf"))
+        return None if renew == float("inf") else min(LOOK_SECONDS, max(1.0, renew - self.clock()))
+
+    def _is_due(self, pod: Json, volume: Json, shown: _Shown) -> bool:
+        trace = shown.volumes.get(volume["name"])
+        if trace is None or trace.failed or self.clock() >= trace.renew:
+            return True
+        if any(self.versions.seen(key) not in (None, version) for key, version in trace.versions.items()):
+            return True
+        return bool(trace.downward) and trace.downward != downward_digest(pod, volume, self.context.allocatable())
+
+    async def _bring(self, record: PodRecord, pod: Json, shown: _Shown, due: list[Json]) -> None:
+        """Gather the volumes and send those that show something else; the rest of them waits for its next attempt."""
+        context = self.context
+        references = References(lambda key: self.cache.get(key, self.versions.since(key)), record.namespace)
+        volumes = Volumes(context.sources, pod, references, context.allocatable())
+        fresh: list[Contents] = []
+        wrong: list[str] = []
+        looked: list[Trace] = []
+        wait = 0.0
+        for volume in due:
+            name, trace = volume["name"], Trace()
+            before = shown.volumes.get(name) or Trace()
+            looked.append(trace)
+            try:
+                contents = await volumes.gather_one(volume, trace, before)
+            except NotReadyError as error:
+                wrong.append(str(error))
+                # What was looked at is known now, so that the news of it are news.
+                shown.volumes[name] = replace(before, versions=before.versions | trace.versions, failed=True)
+            except ApiError as error:
+                wrong.append(f'volume "{name}": {error}')
+                wait = max(wait, error.retry_after)
+                shown.volumes[name] = replace(before, failed=True)
+            else:
+                if trace.digest == before.digest:
+                    shown.volumes[name] = trace
+                else:
+                    shown.volumes[name] = replace(before, failed=True)  # until the edge has it
+                    fresh.append(contents)
+        self._keep(record.uid, shown)
+        self._note(looked)
+        if fresh:
+            wrong += await self._send(record, pod, shown, fresh)
+            self._keep(record.uid, shown)
+        if wrong:
+            shown.failures += 1
+            self._tell(pod, shown, "; ".join(wrong))
+            raise RetryLater("; ".join(wrong), max(wait, pause_after(shown.failures, 0.25, LONGEST_RETRY)))
+        shown.failures = 0
+
+    async def _send(self, record: PodRecord, pod: Json, shown: _Shown, fresh: list[Contents]) -> list[str]:
+        """Send contents; where the edge refuses them, each volume on its own. Returns what was refused. RetryLater."""
+        names = ", ".join(entry.name for entry in fresh)
+        try:
+            await self.context.edge.update(update_request(pod, self.context.book.cluster, fresh))
+        except RefusedError as error:
+            if len(fresh) > 1:
+                return [words for entry in fresh for words in await self._send(record, pod, shown, [entry])]
+            # The same contents would be refused again: the next look is for other ones.
+            log.warning("pod %s: the edge refuses new contents of its volume %s: %s", record, names, error)
+            self._accept(shown, fresh)
+            self._tell(pod, shown, f'MountVolume.SetUp failed for volume "{names}" : {error}')
+            return []
+        except UnknownPodError as error:
+            raise RetryLater(f"new contents of volumes {names}: {error}") from error
+        except AwayError as error:
+            self.context.link.doubt()
+            raise RetryLater(f"new contents of volumes {names}: {error}", error.retry_after) from error
+        log.info("pod %s: sent new contents of its volumes %s", record, names)
+        self._accept(shown, fresh)
+        return []
+
+    def _accept(self, shown: _Shown, contents: list[Contents]) -> None:
+        for entry in contents:
+            shown.volumes[entry.name] = entry.trace
+
+    def _tell(self, pod: Json, shown: _Shown, words: str) -> None:
+        """Write the kubelet's event, once in a while for the same words."""
+        before, when = shown.told
+        if words != before or time.monotonic() - when >= EVENT_SECONDS:
+            shown.told = (words, time.monotonic())
+            self.context.events.pod(pod, "Warning", "FailedMount", words)
+
+    def _runs(self, uid: str) -> bool:
+        """Whether the edge has the pod and has not ended it; one that waits for its node is as good as running."""
+        status = self.context.book.get(uid)
+        return status is not None and not status.ended
+
+    def _keep(self, uid: str, shown: _Shown) -> None:
+        self._shown[uid] = shown
+        self.versions.use(uid, shown.keys())
+
+    def _note(self, traces: Iterable[Trace]) -> None:
+        """Let the other users of these objects know what was just seen of them."""
+        for trace in traces:
+            for key, version in trace.versions.items():
+                self.versions.note(key, version)
+
+    def _drop(self, uid: str) -> None:
+        if self._shown.pop(uid, None):
+            self.versions.use(uid, ())
+
+    def _forget(self, uid: str) -> None:
+        self._drop(uid)
+        self.context.sources.tokens.forget(uid)
+
+
+def _is_over(record: PodRecord) -> bool:
+    """Whether the pod's volumes matter no more: a kubelet too leaves them alone once the pod is being ended."""
+    return record.terminal or bool(record.deleting)
