@@ -3,11 +3,13 @@
 import base64
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.cluster import Cluster, container, terminated
+from tests.e2e.kubelet import OwnKubelet
 from tests.e2e.waiting import wait_for
 from tests.testbed.bed import Bed
 from tests.testbed.inventory import OPEN, READ_ONLY
@@ -155,3 +157,94 @@ def test_new_contents_reach_a_running_pod_at_once_and_whole(cluster: Cluster, be
     assert bed.site(["sh", "-c", post]) == "update noted"
     cluster.wait_phase("fresh", "Succeeded", within=30)
     assert cluster.logs("fresh") == "began\n21"
+
+
+def test_what_changes_in_kubernetes_reaches_a_running_pods_files(cluster: Cluster, bed: Bed) -> None:
+    def config_map(value: str) -> dict[str, Any]:
+        data = {"a": value, "b": value}
+        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": data}
+
+    def secret(value: str) -> dict[str, Any]:
+        return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "stringData": {"key": value}}
+
+    def late(value: str) -> dict[str, Any]:
+        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "late"}, "data": {"a": value}}
+
+    script = """
+        echo began
+        until [ "$(cat /c/a /p/key /d/label /p/late 2>/dev/null)" = 222two ]; do sleep 0.2; done
+        cat /c/b /sub; echo $A; echo changed
+        until [ "$(cat /p/key)" = 3 ]; do sleep 0.2; done
+        cat /c/a
+    """
+    mounts = [mount(name, f"/{name}") for name in "cpd"]
+    shown = container(
+        script,
+        env=[{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "a"}}}],
+        volumeMounts=[*mounts, mount("c", "/sub", subPath="a")],
+    )
+    label = {"path": "label", "fieldRef": {"fieldPath": "metadata.labels['show']"}}
+    optional = {"name": "late", "optional": True, "items": [{"key": "a", "path": "late"}]}
+    volumes = [
+        {"name": "c", "configMap": {"name": "settings"}},
+        {"name": "p", "projected": {"sources": [{"secret": {"name": "keys"}}, {"configMap": optional}]}},
+        {"name": "d", "downwardAPI": {"items": [label]}},
+    ]
+    cluster.apply(config_map("1"), secret("1"))
+    cluster.start("current", containers=[shown], volumes=volumes)
+    cluster.wait_phase("current", "Running")
+    wait_for("the container to begin", lambda: cluster.logs("current"), lambda said: "began" in said)
+    cluster.apply(config_map("2"), secret("2"), late("two"))
+    cluster.kubectl("label", "pod", "current", "show=2")
+    wait_for("all the changes", lambda: cluster.logs("current"), lambda said: "changed" in said)
+    assert cluster.logs("current").splitlines() == ["began", "211", "changed"]
+
+    cluster.kubectl("delete", "configmap", "settings")
+    words = 'MountVolume.SetUp failed for volume "c" : configmap "settings" not found'
+    wait_for(
+        "an event about the lost ConfigMap",
+        lambda: [event["message"] for event in cluster.events("current") if event["reason"] == "FailedMount"],
+        lambda seen: seen == [words],
+    )
+    assert cluster.pod("current")["status"]["phase"] == "Running"
+    cluster.apply(secret("3"))
+    cluster.wait_phase("current", "Succeeded")
+    assert cluster.logs("current").endswith("changed\n2")
+
+
+def test_a_short_lived_token_is_renewed_for_a_running_pod(
+    cluster: Cluster, bed: Bed, land: str, tmp_path: Path
+) -> None:
+    """A node of the test's own, whose clock is turned on by eight minutes: 80 % of the shortest life of a token."""
+    script = """
+        cat /t/token > /h/first; touch /h/began
+        until ! cmp -s /t/token /h/first; do sleep 0.2; done
+        cat /t/token > /h/second
+    """
+    shown = container(script, volumeMounts=[mount("t", "/t"), mount("h", "/h")])
+    source = {"serviceAccountToken": {"path": "token", "expirationSeconds": 600, "audience": "vault"}}
+    volumes = [
+        {"name": "t", "projected": {"sources": [source]}},
+        {"name": "h", "hostPath": {"path": f"{land}/tokens", "type": "DirectoryOrCreate"}},
+    ]
+    kubelet = OwnKubelet(bed, tmp_path)
+    with kubelet.running():
+        wait_for(
+            "its node",
+            lambda: bed.kubectl("get", "node", kubelet.node, "--ignore-not-found", "-o", "name"),
+        )
+        cluster.start("token", containers=[shown], volumes=volumes, nodeName=kubelet.node)
+        began = f"test -f {land}/tokens/began && echo began || true"
+        wait_for("the container to begin", lambda: bed.site(["sh", "-c", began]))
+        kubelet.ahead = 485.0
+        cluster.wait_phase("token", "Succeeded")
+    first, second = (_claims(bed.site(["cat", f"{land}/tokens/{name}"])) for name in ("first", "second"))
+    assert second["kubernetes.io"]["pod"] == first["kubernetes.io"]["pod"]
+    assert second["aud"] == first["aud"] == ["vault"]
+    assert second["iat"] > first["iat"]
+
+
+def _claims(token: str) -> dict[str, Any]:
+    body = token.split(".")[1]
+    claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    return claims

@@ -1,0 +1,65 @@
+"""A virtual kubelet of a test's own: a node of its own in the real cluster, the deployed edge, and a clock to turn."""
+
+import asyncio
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from interlink.config import Config
+from interlink.vk.apiserver.access import from_kubeconfig
+from interlink.vk.main import VirtualKubelet
+from tests.testbed.bed import Bed
+
+
+class OwnKubelet:
+    """One virtual kubelet in a thread; ``ahead`` is how many seconds its clock of tokens is ahead of the real one."""
+
+    def __init__(self, bed: Bed, folder: Path) -> None:
+        self.bed = bed
+        self.node = f"e2e-{uuid.uuid4().hex[:8]}"
+        self.ahead = 0.0
+        token = folder / "token"
+        token.touch(0o600)
+        lines = bed.site(["cat", "/etc/interlink/vk-tokens"]).splitlines()
+        token.write_text(next(line for line in lines if line and not line.startswith("#")))
+        self.config = Config(
+            interlink_url=f"http://{bed.edge_address}",
+            vk_token_file=token,
+            node_name=self.node,
+            kubelet_port=0,
+            vkubelet_pod_ip="127.0.0.1",
+            kubeconfig=bed.kubeconfig,
+        )
+
+    @contextmanager
+    def running(self) -> Iterator["OwnKubelet"]:
+        """Run it for the time of the block; raises what it died of."""
+        loop, stop, died = asyncio.new_event_loop(), asyncio.Event(), list[BaseException]()
+
+        async def run() -> None:
+            access = from_kubeconfig(self.bed.kubeconfig)
+            async with VirtualKubelet(self.config, access, lambda: time.time() + self.ahead) as kubelet:
+                await kubelet.run(stop)
+
+        def body() -> None:
+            try:
+                loop.run_until_complete(run())
+            except BaseException as error:
+                died.append(error)
+            finally:
+                loop.close()
+
+        thread = threading.Thread(target=body)
+        thread.start()
+        try:
+            yield self
+        finally:
+            if thread.is_alive():
+                loop.call_soon_threadsafe(stop.set)
+            thread.join(30)
+            self.bed.kubectl("delete", "node", self.node, "--ignore-not-found")
+        if died:
+            raise died[0]
