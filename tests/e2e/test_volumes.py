@@ -213,9 +213,10 @@ def test_what_changes_in_kubernetes_reaches_a_running_pods_files(cluster: Cluste
 
 
 def test_a_short_lived_token_is_renewed_for_a_running_pod(
-    cluster: Cluster, bed: Bed, land: str, tmp_path: Path
+    cluster: Cluster, bed: Bed, land: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A node of the test's own, whose clock is turned on by eight minutes: 80 % of the shortest life of a token."""
+    monkeypatch.setattr("interlink.vk.volumes.updates.LOOK_SECONDS", 1.0)
     script = """
         cat /t/token > /h/first; touch /h/began
         until ! cmp -s /t/token /h/first; do sleep 0.2; done

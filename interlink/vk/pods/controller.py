@@ -108,6 +108,7 @@ class PodController:
                 self._over.popitem(last=False)
         self.context.store.forget(uid)
         self.context.book.forget(uid)
+        self.updates.look(uid)
 
     async def _create(self, record: PodRecord, memory: Memory) -> None:
         context = self.context

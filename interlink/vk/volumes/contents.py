@@ -119,6 +119,9 @@ class Volumes:
             if selected := await self.sources.bundles.key(bundle):
                 trace.note(selected, await self.references.get(selected))
             return {bundle["path"]: await trust_anchors(self.sources.bundles, self.references, bundle, uid)}
+        if not source:
+            # Seen with clusterTrustBundle and Kubernetes 1.36: a kubelet would start the pod without the file.
+            raise NotReadyError("kube-apiserver has removed a projected source that its feature gates do not let in")
         raise NotReadyError(f"projected source {', '.join(source)} is not supported on this node")
 
     async def _found(self, key: ObjectKey, trace: Trace, before: Trace) -> Json | None:

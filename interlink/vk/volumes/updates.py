@@ -7,22 +7,23 @@ that cannot be gathered keeps its contents and holds up no other; nothing is eve
 """
 
 import logging
+import math
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from interlink.vk.apiserver.errors import ApiError
 from interlink.vk.backoff import pause_after
 from interlink.vk.edge.errors import AwayError, RefusedError, UnknownPodError
 from interlink.vk.gather import NotReadyError, References
-from interlink.vk.objects import ObjectCache, ObjectKey
+from interlink.vk.objects import ObjectCache
 from interlink.vk.pods.context import Context
 from interlink.vk.pods.queue import RetryLater, WorkQueue
 from interlink.vk.pods.record import PodRecord
 from interlink.vk.pods.request import update_request
-from interlink.vk.volumes.contents import Contents, Volumes, file_volumes
-from interlink.vk.volumes.downward import downward_digest
+from interlink.vk.volumes.contents import Contents, Volumes
+from interlink.vk.volumes.shown import Shown
 from interlink.vk.volumes.trace import Trace
 from interlink.vk.volumes.versions import Versions
 
@@ -37,25 +38,7 @@ LONGEST_RETRY = 122.0
 #: The shortest time between two events of the same words about one pod; more would use up its share of events.
 EVENT_SECONDS = 300.0
 #: The longest time between two looks at a token's age: the clock may have been set.
-LOOK_SECONDS = 600.0
-
-
-@dataclass(slots=True)
-class _Shown:
-    """What one pod shows, by volume; the event about it that was written last."""
-
-    volumes: dict[str, Trace]
-    failures: int = 0
-    told: tuple[str, float] = ("", 0.0)
-
-    @property
-    def downward(self) -> bool:
-        """Whether labels, annotations or resources are shown: each change of the pod is then a reason to look."""
-        return any(trace.downward for trace in self.volumes.values())
-
-    def keys(self) -> Iterable[ObjectKey]:
-        """Return the objects whose changes concern the pod."""
-        return (key for trace in self.volumes.values() for key in trace.versions)
+LOOK_SECONDS = 60.0
 
 
 class VolumeUpdates:
@@ -68,7 +51,7 @@ class VolumeUpdates:
         self.cache = ObjectCache(context.api)
         self.versions = Versions(context.api, lambda: context.link.has_update)
         self.versions.on_change = self.queue.add
-        self._shown: dict[str, _Shown] = {}
+        self._shown: dict[str, Shown] = {}
 
     async def run(self) -> None:
         """Look at pods for ever."""
@@ -76,7 +59,7 @@ class VolumeUpdates:
 
     def sending(self, uid: str, contents: Iterable[Contents]) -> None:
         """Take what a create request holds that goes out now."""
-        shown = _Shown({entry.name: entry.trace for entry in contents})
+        shown = Shown({entry.name: entry.trace for entry in contents})
         self._keep(uid, shown)
         self._note(shown.volumes.values())
 
@@ -110,24 +93,15 @@ class VolumeUpdates:
             return None
         if not self._runs(uid) or not self.context.link.has_update:
             return LOOK_SECONDS if uid in self._shown else None
-        pod = record.load()
-        shown = self._shown.get(uid) or _Shown({volume["name"]: Trace(failed=True) for volume in file_volumes(pod)})
-        self._keep(uid, shown)
-        due = [volume for volume in file_volumes(pod) if self._is_due(pod, volume, shown)]
-        if due:
-            await self._bring(record, pod, shown, due)
-        renew = min((trace.renew for trace in shown.volumes.values()), default=float("inf"))
-        return None if renew == float("inf") else min(LOOK_SECONDS, max(1.0, renew - self.clock()))
+        shown = self._shown.get(uid)
+        if shown is None or shown.downward or shown.is_due(self.versions.seen, self.clock()):
+            pod = record.load()
+            shown = shown or Shown.unknown(pod)
+            self._keep(uid, shown)
+            await self._bring(record, pod, shown)
+        return None if shown.renew == math.inf else min(LOOK_SECONDS, max(1.0, shown.renew - self.clock()))
 
-    def _is_due(self, pod: Json, volume: Json, shown: _Shown) -> bool:
-        trace = shown.volumes.get(volume["name"])
-        if trace is None or trace.failed or self.clock() >= trace.renew:
-            return True
-        if any(self.versions.seen(key) not in (None, version) for key, version in trace.versions.items()):
-            return True
-        return bool(trace.downward) and trace.downward != downward_digest(pod, volume, self.context.allocatable())
-
-    async def _bring(self, record: PodRecord, pod: Json, shown: _Shown, due: list[Json]) -> None:
+    async def _bring(self, record: PodRecord, pod: Json, shown: Shown) -> None:
         """Gather the volumes and send those that show something else; the rest of them waits for its next attempt."""
         context = self.context
         references = References(lambda key: self.cache.get(key, self.versions.since(key)), record.namespace)
@@ -136,7 +110,7 @@ class VolumeUpdates:
         wrong: list[str] = []
         looked: list[Trace] = []
         wait = 0.0
-        for volume in due:
+        for volume in shown.due(pod, volumes.allocatable, self.versions.seen, self.clock()):
             name, trace = volume["name"], Trace()
             before = shown.volumes.get(name) or Trace()
             looked.append(trace)
@@ -147,7 +121,7 @@ class VolumeUpdates:
                 # What was looked at is known now, so that the news of it are news.
                 shown.volumes[name] = replace(before, versions=before.versions | trace.versions, failed=True)
             except ApiError as error:
-                wrong.append(f'volume "{name}": {error}')
+                wrong.append(f'MountVolume.SetUp failed for volume "{name}" : {error}')
                 wait = max(wait, error.retry_after)
                 shown.volumes[name] = replace(before, failed=True)
             else:
@@ -156,18 +130,19 @@ class VolumeUpdates:
                 else:
                     shown.volumes[name] = replace(before, failed=True)  # until the edge has it
                     fresh.append(contents)
-        self._keep(record.uid, shown)
+        if not self._keep_still(record.uid, shown):
+            return
         self._note(looked)
         if fresh:
             wrong += await self._send(record, pod, shown, fresh)
-            self._keep(record.uid, shown)
+            self._keep_still(record.uid, shown)
         if wrong:
             shown.failures += 1
             self._tell(pod, shown, "; ".join(wrong))
             raise RetryLater("; ".join(wrong), max(wait, pause_after(shown.failures, 0.25, LONGEST_RETRY)))
         shown.failures = 0
 
-    async def _send(self, record: PodRecord, pod: Json, shown: _Shown, fresh: list[Contents]) -> list[str]:
+    async def _send(self, record: PodRecord, pod: Json, shown: Shown, fresh: list[Contents]) -> list[str]:
         """Send contents; where the edge refuses them, each volume on its own. Returns what was refused. RetryLater."""
         names = ", ".join(entry.name for entry in fresh)
         try:
@@ -181,6 +156,7 @@ class VolumeUpdates:
             self._tell(pod, shown, f'MountVolume.SetUp failed for volume "{names}" : {error}')
             return []
         except UnknownPodError as error:
+            log.warning("pod %s: new contents of volumes %s wait: %s", record, names, error)
             raise RetryLater(f"new contents of volumes {names}: {error}") from error
         except AwayError as error:
             self.context.link.doubt()
@@ -189,11 +165,11 @@ class VolumeUpdates:
         self._accept(shown, fresh)
         return []
 
-    def _accept(self, shown: _Shown, contents: list[Contents]) -> None:
+    def _accept(self, shown: Shown, contents: list[Contents]) -> None:
         for entry in contents:
             shown.volumes[entry.name] = entry.trace
 
-    def _tell(self, pod: Json, shown: _Shown, words: str) -> None:
+    def _tell(self, pod: Json, shown: Shown, words: str) -> None:
         """Write the kubelet's event, once in a while for the same words."""
         before, when = shown.told
         if words != before or time.monotonic() - when >= EVENT_SECONDS:
@@ -205,9 +181,17 @@ class VolumeUpdates:
         status = self.context.book.get(uid)
         return status is not None and not status.ended
 
-    def _keep(self, uid: str, shown: _Shown) -> None:
+    def _keep(self, uid: str, shown: Shown) -> None:
         self._shown[uid] = shown
         self.versions.use(uid, shown.keys())
+
+    def _keep_still(self, uid: str, shown: Shown) -> bool:
+        """Keep what the pod shows now, unless the pod has gone or was sent anew meanwhile."""
+        if self._shown.get(uid) is not shown:
+            self.look(uid)
+            return False
+        self._keep(uid, shown)
+        return True
 
     def _note(self, traces: Iterable[Trace]) -> None:
         """Let the other users of these objects know what was just seen of them."""

@@ -239,6 +239,7 @@ async def test_what_many_containers_mount_is_sent_once(bench: Bench) -> None:
         ({"secret": {"secretName": "no"}}, 'volume "v" : secret "no" not found'),
         ({"configMap": {"name": "m", "items": [{"key": "x", "path": "x"}]}}, "non-existent configmap key: x"),
         ({"projected": {"sources": [{"podCertificate": {}}]}}, "podCertificate is not supported"),
+        ({"projected": {"sources": [{}]}}, "removed a projected source that its feature gates"),
     ],
 )
 async def test_missing_volumes_are_named(bench: Bench, volume: Json, words: str) -> None:

@@ -317,6 +317,32 @@ async def test_nothing_is_kept_of_pods_that_are_over(world: World, eventually: E
     assert not world.edge.updates
 
 
+async def test_a_pod_that_goes_while_its_volumes_are_gathered_leaves_nothing(
+    world: World, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.api.put(f"{NAMESPACE}/configmaps/m", {"data": {"k": "1"}})
+    going, gone = asyncio.Event(), asyncio.Event()
+    async with world.running() as kubelet:
+        uid = await start(world, eventually, MAP)
+        get = kubelet.updates.cache.get
+
+        async def slow(*arguments: Any) -> Any:
+            going.set()
+            await gone.wait()
+            return await get(*arguments)
+
+        monkeypatch.setattr(kubelet.updates.cache, "get", slow)
+        world.api.put(f"{NAMESPACE}/configmaps/m", {"data": {"k": "2"}})
+        await going.wait()
+        world.api.remove(f"{NAMESPACE}/pods/p")
+        await eventually(lambda: uid in world.edge.deleted)
+        gone.set()
+        await asyncio.sleep(QUIET)
+        assert not kubelet.updates._shown
+        assert not kubelet.updates.versions._users
+    assert not world.edge.updates
+
+
 async def test_an_unknown_right_is_said_and_does_not_stop_the_others(world: World, eventually: Eventually) -> None:
     world.api.put(f"{NAMESPACE}/configmaps/m", {"data": {"k": "1"}})
     world.api.put(f"{NAMESPACE}/secrets/s", secret("1"))
