@@ -170,7 +170,12 @@ class Container:
                 launch = mpi.across_tasks(self.pod.plan, self.spec, launch)
             self.log.begin()
             streams = Streams(self.pod.plan["folder"], self.spec)
-            return Process(launch, streams, self.log, self.pod.guard, mounts.prepare)
+
+            def prepare() -> None:
+                self.pod.cpus.enter(self.name)
+                mounts.prepare()
+
+            return Process(launch, streams, self.log, self.pod.guard, prepare)
 
     def _tend(self, process: Process, clock: float) -> None:
         """Look after a container that runs."""

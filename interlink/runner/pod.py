@@ -11,6 +11,7 @@ import time
 from typing import Any, Dict
 
 from interlink.runner.container import Container
+from interlink.runner.cpus import Cpus
 from interlink.runner.egress import Egress
 from interlink.runner.files import say
 from interlink.runner.guard import Guard
@@ -43,6 +44,7 @@ class PodRunner:
         self.volumes = Volumes(plan, guard)
         self.egress = Egress(plan, guard)
         self.memory, self.kernel_kills = Memory(), KernelKills()
+        self.cpus = Cpus(plan, guard, job)
         #: No container is started any more: the pod is asked to end, or only its sidecars are left.
         self.stopping = False
         #: Slurm, and neither the pod's deletion nor its time limit, has asked for the end: the job may be requeued.

@@ -54,6 +54,7 @@ def plan_container(container: Container, around: Surroundings) -> PlanContainer:
         mounts=mounts,
         restart_policy="Always" if container.restartPolicy == "Always" else "",
         memory_limit=_memory_limit(where, container),
+        cpu_limit=_cpu_limit(where, container),
         startup_probe=plan_probe(container, "startup"),
         liveness_probe=plan_probe(container, "liveness"),
         readiness_probe=plan_probe(container, "readiness"),
@@ -73,6 +74,14 @@ def _memory_limit(where: str, container: Container) -> int | None:
     if limit < 0:
         raise UnsupportedPod(f"{where}: its limit of memory is negative")
     return -(-limit.numerator // limit.denominator) or None
+
+
+def _cpu_limit(where: str, container: Container) -> float | None:
+    """Return resources.limits.cpu in cores; zero means "not said", as in Kubernetes."""
+    limit = parse_quantity((container.resources.limits or {}).get("cpu", 0))
+    if limit < 0:
+        raise UnsupportedPod(f"{where}: its limit of cpu is negative")
+    return float(limit) or None
 
 
 def _message_path(where: str, container: Container) -> str:

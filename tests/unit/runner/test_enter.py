@@ -15,6 +15,7 @@ from interlink.runner.enter import entry, environment_of, process_inside
 from interlink.runner.files import RunnerError
 from interlink.runner.guard import Guard
 from interlink.runner.handlers import Outcome
+from interlink.runner.processes import below, running
 
 MAKE = ["unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "--kill-child"]
 #: Makes a container as runtimes do: a root of its own in namespaces of its own, first by a program of the host.
@@ -84,6 +85,15 @@ def test_the_values_that_the_pod_gave_count_over_what_the_first_process_has(
     container: subprocess.Popen[str], guard: Guard
 ) -> None:
     assert run(container, guard, "/bin/sh", "-c", 'echo "$ODD"', values={"ODD": "pod's"}) == Outcome(True, "pod's")
+
+
+@unshared
+def test_a_command_has_the_containers_share_of_the_jobs_cpus(container: subprocess.Popen[str], guard: Guard) -> None:
+    last = max(os.sched_getaffinity(0))
+    for pid in below([container.pid], running()):
+        os.sched_setaffinity(pid, {last})
+    script = 'while read a b; do [ "$a" = Cpus_allowed_list: ] && echo $b; done < /proc/self/status'
+    assert run(container, guard, "/bin/sh", "-c", script).message == str(last)
 
 
 @unshared

@@ -78,6 +78,7 @@ def test_the_host_runtime_needs_the_administrators_leave_and_a_command() -> None
         ({"terminationMessagePath": "x"}, "terminationMessagePath .* absolute path"),
         ({"terminationMessagePolicy": "Never"}, "terminationMessagePolicy 'Never'"),
         ({"resources": {"limits": {"memory": "-1"}}}, "memory is negative"),
+        ({"resources": {"limits": {"cpu": "-1"}}}, "cpu is negative"),
         ({"name": "Bad/Name"}, "no DNS label"),
         ({"command": ["a\0"]}, "NUL byte"),
         ({"env": [{"name": "a=b"}]}, "no name of a variable"),
@@ -128,12 +129,13 @@ def test_an_init_container_is_refused_for_what_another_is_refused_for(init: dict
 
 def test_limits_input_and_last_words_are_planned() -> None:
     fields = {
-        "resources": {"limits": {"memory": "1500m"}, "requests": {"memory": "1Gi"}},
+        "resources": {"limits": {"memory": "1500m", "cpu": "250m"}, "requests": {"memory": "1Gi", "cpu": "9"}},
         "stdin": True, "stdinOnce": True, "tty": True,
         "terminationMessagePath": "/x/y", "terminationMessagePolicy": "FallbackToLogsOnError",
     }  # fmt: skip
     first, second = _plan(make_pod(fields, {"name": "second", "terminationMessagePath": ""})).containers
     assert (first.memory_limit, first.stdin, first.stdin_once, first.tty) == (2, True, True, True)
+    assert (first.cpu_limit, second.cpu_limit) == (0.25, None)
     assert (first.termination_message_path, first.termination_message_policy) == ("/x/y", "FallbackToLogsOnError")
     assert (second.memory_limit, second.stdin, second.termination_message_path) == (None, False, "/dev/termination-log")
 
