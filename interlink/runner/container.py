@@ -6,7 +6,6 @@ restart policy (``restart.py``) waits again or is done.
 
 import os
 import time
-from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
 from interlink.runner import mpi
@@ -231,15 +230,15 @@ class Container:
         if self.image is None:
             return Entry(self.launch._replace(argv=argv))
         assert self.image.file is not None
-        return entry(self.process.pid, argv, variables(self.image.file, granted(self.spec)))
+        return entry(self.process.top, argv, variables(self.image.file, granted(self.spec)))
 
     def _inside(self) -> Optional[Callable[[], Optional[int]]]:
         """Return what finds the container's own process, None where no hook or probe is going to ask for it."""
-        pid = None if self.process is None else self.process.pid
+        process = self.process
         asked = self.probes.all or self.spec.get("postStart") or self.spec.get("preStop")
-        if pid is None or not asked or not self.pod.runtime.images:
+        if process is None or not asked or not self.pod.runtime.images:
             return None
-        return partial(process_inside, pid)
+        return lambda: process_inside(process.top)
 
     def _end_run(self, clock: float, grace: float) -> None:
         """Begin the end of the present run."""

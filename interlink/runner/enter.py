@@ -17,6 +17,7 @@ from interlink.runner.runtimes import Launch
 
 #: In the order of joining: the user namespace gives the right to join the others.
 _NAMESPACES = ("user", "mnt", "ipc", "uts", "net", "cgroup", "pid")
+PROC = "/proc"
 _FALLBACK_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PR_SET_NO_NEW_PRIVS = 38
 #: What apptainer runs inside before the container's own command: it has not all of the container's variables yet.
@@ -32,8 +33,8 @@ class Entry(NamedTuple):
     inside: Optional[int] = None
 
 
-def entry(pid: int, argv: List[str], values: Optional[Dict[str, str]] = None) -> Entry:
-    """Return how ``argv`` starts inside the container whose runtime is our process ``pid``.
+def entry(pid: Optional[int], argv: List[str], values: Optional[Dict[str, str]] = None) -> Entry:
+    """Return how ``argv`` starts inside the container whose process is ``pid`` or below it; None is not known yet.
 
     It has the first process's variables, with ``values`` (the image's and the pod's) as they were given: the first
     process may have changed them. Raises RunnerError where the container has no process inside (any more), and where
@@ -71,17 +72,25 @@ def execute(what: Entry) -> NoReturn:
     os._exit(status)
 
 
-def process_inside(pid: int) -> Optional[int]:
-    """Return the first process below ``pid``, or itself, that runs a program of a container."""
-    waiting = [pid]
-    tree = _children() if os.path.exists("/proc/{}".format(pid)) else {}
+def process_inside(pid: Optional[int]) -> Optional[int]:
+    """Return the first process below ``pid``, or itself, that runs a program of a container; None where there is none.
+
+    A container's file system may be FUSE's, which lets nobody outside look into it: that tells it apart as well.
+    """
+    if pid is None:
+        return None
+    tree = _children() if os.path.exists("{}/{}".format(PROC, pid)) else {}
+    #: Each with the mount namespace in which its parent prepares, empty where that is out here.
+    waiting = [(pid, "")]
     while waiting:
-        candidate = waiting.pop(0)
-        if "mnt" in _foreign(candidate) and _has_other_root(candidate) and _runs_what_is_inside(candidate):
-            if not _is_before_the_command(candidate):
-                return candidate
-            continue  # what it starts meanwhile is not the command either
-        waiting += tree.get(candidate, [])
+        candidate, prepared = waiting.pop(0)
+        space = _namespace(str(candidate), "mnt") or ""
+        is_inside = space != _namespace("self", "mnt") and _has_other_root(candidate)
+        if is_inside and space == prepared:
+            continue  # its parent will become the command; this is a helper, as apptainer's and images' scripts have
+        if is_inside and _runs_what_is_inside(candidate) and not _is_before_the_command(candidate):
+            return candidate
+        waiting += [(child, space if is_inside else "") for child in tree.get(candidate, ())]
     return None
 
 
@@ -107,7 +116,8 @@ def _join(pid: int) -> None:
     except OSError:
         pass  # this step has others
     spaces = [(name, os.open("/proc/{}/ns/{}".format(pid, name), os.O_RDONLY)) for name in _foreign(pid)]
-    root, folder = (os.open("/proc/{}/{}".format(pid, name), os.O_RDONLY) for name in ("root", "cwd"))
+    # O_PATH: a FUSE file system lets nobody open a folder who has not joined yet.
+    root, folder = (os.open("/proc/{}/{}".format(pid, name), os.O_PATH) for name in ("root", "cwd"))
     for name, space in spaces:
         if LIBC.setns(space, 0) != 0:
             number = ctypes.get_errno()
@@ -132,7 +142,7 @@ def _foreign(pid: int) -> List[str]:
 
 def _namespace(pid: str, name: str) -> Optional[str]:
     try:
-        return os.readlink("/proc/{}/ns/{}".format(pid, name))
+        return os.readlink("{}/{}/ns/{}".format(PROC, pid, name))
     except OSError:
         return None
 
@@ -140,28 +150,42 @@ def _namespace(pid: str, name: str) -> Optional[str]:
 def _has_other_root(pid: int) -> bool:
     """Whether a process has the container's root: a runtime's own helpers still have the host's."""
     try:
-        own, ours = os.stat("/proc/{}/root/".format(pid)), os.stat("/")
+        own = os.stat("{}/{}/root/".format(PROC, pid))
+    except PermissionError:
+        return _namespace(str(pid), "mnt") is not None  # the process is ours, its root is not
     except OSError:
         return False
-    return (own.st_dev, own.st_ino) != (ours.st_dev, ours.st_ino)
+    return not _is_same(own, os.stat("/"))
 
 
 def _runs_what_is_inside(pid: int) -> bool:
     """Whether a process executes a file that is there inside, and not a runtime's own program that entered first."""
     try:
-        root, path = (os.readlink("/proc/{}/{}".format(pid, name)) for name in ("root", "exe"))
-        if root != "/" and path.startswith(root + "/"):
-            path = path[len(root) :]  # its root is a folder of its mounts' root (chroot), not that root itself
-        own, there = os.stat("/proc/{}/exe".format(pid)), os.stat("/proc/{}/root{}".format(pid, path))
+        root, path = (os.readlink("{}/{}/{}".format(PROC, pid, name)) for name in ("root", "exe"))
+        own = os.stat("{}/{}/exe".format(PROC, pid))
+    except PermissionError:
+        return True
     except OSError:
         return False
-    return (own.st_dev, own.st_ino) == (there.st_dev, there.st_ino)
+    inside = path[len(root) :] if root != "/" and path.startswith(root + "/") else path  # chroot: its root is a folder
+    try:
+        return _is_same(own, os.stat("{}/{}/root{}".format(PROC, pid, inside)))
+    except PermissionError:
+        # It runs what can be seen out here: a program on a volume, or the runtime's, maybe a copy without a name.
+        nameless = path == "/" or path.startswith("/memfd:")
+        return not nameless and not (os.path.exists(path) and _is_same(own, os.stat(path)))
+    except OSError:
+        return False
+
+
+def _is_same(one: os.stat_result, other: os.stat_result) -> bool:
+    return (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
 
 
 def _is_before_the_command(pid: int) -> bool:
     """Whether a process inside only prepares for the container's command; the kernel shows no words during an exec."""
     try:
-        with open("/proc/{}/cmdline".format(pid), "rb") as file:
+        with open("{}/{}/cmdline".format(PROC, pid), "rb") as file:
             line = file.read().split(b"\0")
     except OSError:
         return True
@@ -171,9 +195,9 @@ def _is_before_the_command(pid: int) -> bool:
 def _children() -> Dict[int, List[int]]:
     """Return every process's children, eldest first, from one look at /proc."""
     found: Dict[int, List[int]] = {}
-    for pid in sorted(map(int, filter(str.isdigit, os.listdir("/proc")))):
+    for pid in sorted(map(int, filter(str.isdigit, os.listdir(PROC)))):
         try:
-            with open("/proc/{}/stat".format(pid), "rb") as file:
+            with open("{}/{}/stat".format(PROC, pid), "rb") as file:
                 parent = int(file.read().rpartition(b")")[2].split()[1])
         except OSError:
             continue  # it has ended meanwhile

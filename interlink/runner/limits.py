@@ -36,15 +36,15 @@ class Memory:
         for container in limited:
             assert container.process is not None
             limit = container.spec["memoryLimit"]
-            members = members_of(container.process.pid, table)
+            members = members_of(container.process.sessions, table)
             if sum(table[pid].resident for pid in members) >= NEAR * limit and own_memory(members) > limit:
                 container.out_of_memory()
         self.due = clock + max(PAUSE, SHARE * (time.monotonic() - began))
 
 
-def members_of(leader: int, table: Dict[int, Running]) -> List[int]:
-    """Return the processes of a container: its session's, and all that descends from one of these."""
-    return sorted(below([pid for pid, process in table.items() if process.session == leader], table))
+def members_of(sessions: List[int], table: Dict[int, Running]) -> List[int]:
+    """Return the processes of a container: its sessions', and all that descends from one of these."""
+    return sorted(below([pid for pid, process in table.items() if process.session in sessions], table))
 
 
 def own_memory(pids: List[int]) -> int:

@@ -15,10 +15,7 @@ LOOK, PATIENCE = 0.1, 60.0
 
 
 class Opening:
-    """The opening of one run of a container; ``inside`` finds its own process, None where nobody will ask for it.
-
-    It is there once it was found twice: while apptainer makes the container, helpers of its are inside for moments.
-    """
+    """The opening of one run of a container; ``inside`` finds its own process, None where nobody will ask for it."""
 
     def __init__(
         self, hook: Optional[Dict[str, Any]], act: Act, inside: Optional[Callable[[], Optional[int]]], clock: float
@@ -26,14 +23,13 @@ class Opening:
         self.hook, self.act, self.inside = hook, act, inside
         self.action: Optional[Action] = None
         self.look_at, self.patient_until = clock, clock + PATIENCE
-        self.found: Optional[int] = None
 
     def step(self, clock: float) -> Optional[Outcome]:
         """Return how the opening ended, None while it goes on."""
         if self.action is None:
             if clock < self.look_at:
                 return None
-            if not self._is_inside() and clock < self.patient_until:
+            if self.inside is not None and self.inside() is None and clock < self.patient_until:
                 self.look_at = clock + LOOK
                 return None
             if self.hook is None:
@@ -41,12 +37,6 @@ class Opening:
             # A postStart hook has no time-out.
             self.action = self.act(self.hook, clock, float("inf"))
         return self.action.poll(clock)
-
-    def _is_inside(self) -> bool:
-        if self.inside is None:
-            return True
-        before, self.found = self.found, self.inside()
-        return self.found is not None and self.found == before
 
     def cancel(self) -> None:
         """End a hook that is under way."""

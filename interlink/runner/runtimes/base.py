@@ -60,6 +60,11 @@ class Launch(NamedTuple):
     argv: List[str]
     environment: Dict[str, str]
     folder: Optional[str] = None
+    #: The file that the runtime writes the id of the container's first process into, where that is none of this
+    #: process' descendants and outlives it.
+    pid_file: Optional[str] = None
+    #: Whether SIGTERM has to go to the container's own process, because the runtime's does not hand it on.
+    deaf: bool = False
 
 
 class Runtime:

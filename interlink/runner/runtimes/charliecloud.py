@@ -1,8 +1,10 @@
 """Containers under Charliecloud: ch-image pulls, ch-convert makes a squashfs file, ch-run runs it.
 
 ``executable`` is ch-run; the other two stand beside it. The environment goes by a file of NUL-separated words
-(--set-env0), so it arrives byte for byte. ch-run binds nothing read-only: of the pod's own volumes a container has a
-copy of its own, but a path of the site that must not be written to is refused. Manual: ch-run(1), ch-image(1).
+(--set-env0), so it arrives byte for byte. Of a squashfs file ch-run itself is the file system (FUSE), beside the
+container: SIGTERM to it would take the root away from a container that hears nothing of it. ch-run binds
+nothing read-only: of the pod's own volumes a container has a copy of its own, but a path of the site that must not be
+written to is refused. Manual: ch-run(1), ch-image(1).
 """
 
 import os
@@ -43,7 +45,9 @@ class Charliecloud(Runtime):
         assert image is not None
         values = os.path.join(self.plan["folder"], "ch-run-{}.env".format(spec["name"]))
         # ch-run takes one pair of single quotes off a value: it gets one that it may take.
-        words = ("{}='{}'".format(name, value) for name, value in variables(image, pairs).items())
+        # And no HOME by itself; Kubernetes gives this one to a user whom the image does not know.
+        named = {"HOME": "/", **variables(image, pairs)}
+        words = ("{}='{}'".format(name, value) for name, value in named.items())
         write_whole(values, b"".join(os.fsencode(word) + b"\0" for word in words))
         argv = [self.executable, *OPTIONS, "--set-env0=" + values, *self.options]
         for option, key in (("--uid", "runAsUser"), ("--gid", "runAsGroup")):
@@ -52,7 +56,7 @@ class Charliecloud(Runtime):
         argv += ["--cd=" + folder] if folder else []
         argv += ["--bind={}".format(self._bind(bind)) for bind in parents_first(binds)]
         environment = runtimes_own("HOME", "USER", "TMPDIR")
-        return Launch([*argv, image.path, "--", *command_line(spec, image)], environment)
+        return Launch([*argv, image.path, "--", *command_line(spec, image)], environment, deaf=True)
 
     def pull(self, source: Source, target: str, scratch: str) -> List[Launch]:
         """See Runtime. The storage folder is of this pull alone."""

@@ -46,7 +46,15 @@ class PodmanHpc(Runtime):
         assert image is not None
         if not image.pinned:
             raise RunnerError("podman-hpc runs images of registries, and no files: {}".format(image.path))
-        argv = [self.executable, "run", *OPTIONS, *GPU_OPTIONS.get(spec.get("gpu", ""), ()), *self.options]
+        pid_file = self._pid_file(spec)
+        argv = [
+            self.executable,
+            "run",
+            *OPTIONS,
+            "--pidfile=" + pid_file,
+            *GPU_OPTIONS.get(spec.get("gpu", ""), ()),
+            *self.options,
+        ]
         user, group = spec.get("runAsUser"), spec.get("runAsGroup")
         if user is not None:
             argv += ["--user={}".format(user if group is None else "{}:{}".format(user, group))]
@@ -71,7 +79,14 @@ class PodmanHpc(Runtime):
             argv += ["--env-file", file]
         if spec.get("command") is not None:
             argv += ["--entrypoint", json.dumps(spec["command"])]
-        return Launch([*argv, image.pinned, *(spec.get("args") or ())], environment)
+        return Launch([*argv, image.pinned, *(spec.get("args") or ())], environment, pid_file=pid_file)
+
+    def _pid_file(self, spec: Dict[str, Any]) -> str:
+        """Return where podman writes the id of the container's first process, which conmon starts, not our child."""
+        path = os.path.join(self.plan["folder"], "podman-{}.pid".format(spec["name"]))
+        if os.path.exists(path):
+            os.unlink(path)  # of the container's last run
+        return path
 
     def pull(self, source: Source, target: str, scratch: str) -> List[Launch]:
         """See Runtime."""

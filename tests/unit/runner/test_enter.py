@@ -1,11 +1,13 @@
 """How commands get into containers: real namespaces where this host lets an ordinary user make them."""
 
+import errno
 import os
 import select
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -119,6 +121,128 @@ def test_a_runtimes_own_program_inside_is_not_the_containers(
     assert process_inside(container.pid) is not None
     monkeypatch.setattr(enter, "_BEFORE_THE_COMMAND", b"/command")
     assert process_inside(container.pid) is None
+
+
+class Recorded(NamedTuple):
+    """One process as /proc had it: ``root`` and ``exe`` are files of the host's or the container's, or closed."""
+
+    pid: int
+    parent: int
+    words: str
+    space: str = "mnt:[1]"
+    root: str = "host"
+    exe: str = "host"
+
+
+#: ``closed``: the container's file system is FUSE's, mounted in its own user namespace, so that stat(2) is EACCES.
+TREES = {
+    "apptainer 1.4.5: the interpreter of its scripts runs ln for ours, then becomes the command": (
+        None,
+        [
+            Recorded(10, 1, "apptainer exec image sleep 9"),
+            Recorded(11, 10, "Apptainer runtime parent", "mnt:[2]"),
+            Recorded(12, 11, "Apptainer runtime parent", "mnt:[2]", "inside"),
+            Recorded(13, 12, "/bin/ln -s /.interlink-link /dev/termination-log", "mnt:[2]", "inside", "inside"),
+        ],
+    ),
+    "Singularity 3: a shell of the container's runs its scripts": (
+        None,
+        [
+            Recorded(10, 1, "singularity exec image sleep 9"),
+            Recorded(11, 10, "/bin/sh /.singularity.d/actions/exec sleep 9", "mnt:[2]", "inside", "inside"),
+            Recorded(12, 11, "cat /etc/profile", "mnt:[2]", "inside", "inside"),
+        ],
+    ),
+    "Charliecloud 0.45, squashfs: ch-run is the file system, in the outer of two namespaces": (
+        217,
+        [
+            Recorded(10, 1, "ch-run (FUSE helper)", "mnt:[2]", "inside"),
+            Recorded(217, 10, "/bin/sleep 5", "mnt:[3]", "inside", "inside"),
+        ],
+    ),
+    "Charliecloud 0.45: before the command ch-run itself is inside": (
+        None,
+        [
+            Recorded(10, 1, "ch-run (FUSE helper)", "mnt:[2]", "inside"),
+            Recorded(217, 10, "ch-run image -- /bin/sleep 5", "mnt:[3]", "inside"),
+        ],
+    ),
+    "Charliecloud, a folder as image: ch-run becomes the command": (
+        10,
+        [Recorded(10, 1, "/bin/sleep 5", "mnt:[3]", "inside", "inside")],
+    ),
+    "enroot: its scripts become the command, on fuse-overlayfs": (
+        10,
+        [
+            Recorded(10, 1, "sleep 9", "mnt:[2]", "closed", "closed"),
+            Recorded(11, 10, "fuse-overlayfs -f -o lowerdir=…", "mnt:[2]"),
+        ],
+    ),
+    "enroot: its own scripts, before the container's root": (
+        None,
+        [Recorded(10, 1, "bash /usr/bin/enroot start image", "mnt:[2]"), Recorded(11, 10, "squashfuse -f", "mnt:[2]")],
+    ),
+    "podman 5.8 and crun 1: the process of the pid file": (
+        10,
+        [Recorded(10, 454, "sleep 30", "mnt:[2]", "closed", "closed")],
+    ),
+    "podman 5.8 and crun 1: before the command crun is inside, as a copy that has no name": (
+        None,
+        [Recorded(10, 454, "/usr/bin/crun create --bundle …", "mnt:[2]", "closed", "copy")],
+    ),
+    "podman: the command is a program of a volume": (
+        10,
+        [Recorded(10, 454, "/data/program", "mnt:[2]", "closed", "volume")],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_the_containers_process_is_found_in_the_processes_of_every_runtime(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, processes = TREES[name]
+    proc = _recorded_proc(tmp_path, processes)
+    ours, stat = (tmp_path / "host").stat(), os.stat
+    volumes = [f"{proc}/{each.pid}/exe" for each in processes if each.exe == "volume"]
+
+    def as_of_fuse(path: Any, **fields: Any) -> os.stat_result:
+        if any(f"{proc}/{each.pid}/{part}" in str(path) for each in processes for part in _closed(each)):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return ours if path in ("/", *volumes) else stat(path, **fields)
+
+    monkeypatch.setattr(enter, "PROC", str(proc))
+    monkeypatch.setattr(os, "stat", as_of_fuse)
+    assert process_inside(10) == expected
+
+
+def _closed(process: Recorded) -> list[str]:
+    return [part for part in ("root", "exe") if getattr(process, part) == "closed"]
+
+
+def _recorded_proc(folder: Path, processes: list[Recorded]) -> Path:
+    """Write a /proc of these processes, and the files that they run."""
+    proc, host, inside = folder / "proc", folder / "host", folder / "inside"
+    programs = {"host": host / "program", "inside": inside / "program", "closed": inside / "program",
+                "copy": Path("/"), "volume": folder / "what only the container has there"}  # fmt: skip
+    for program in (programs["host"], programs["inside"]):
+        program.parent.mkdir()
+        program.touch()
+    for each in [Recorded(1, 0, "runner"), *processes]:
+        own = proc / str(each.pid)
+        (own / "ns").mkdir(parents=True)
+        (own / "ns" / "mnt").symlink_to(each.space)
+        (own / "stat").write_text(f"{each.pid} (name) S {each.parent} 0 0")
+        (own / "cmdline").write_bytes(each.words.replace(" ", "\0").encode() + b"\0")
+        (own / "root").symlink_to(host if each.root == "host" else inside)
+        (own / "exe").symlink_to(programs[each.exe])
+    (proc / "self").symlink_to("1")
+    return proc
+
+
+def test_a_container_that_its_runtime_has_not_told_of_cannot_be_entered() -> None:
+    with pytest.raises(RunnerError, match="no process to join"):
+        entry(None, ["true"])
 
 
 def test_a_process_without_a_container_below_it_cannot_be_entered() -> None:

@@ -165,6 +165,23 @@ def test_charliecloud_gets_the_environment_by_a_file_byte_for_byte(tmp_path: Pat
     assert not {"ODD", "A", "my.var"} & set(found.environment)
 
 
+def test_charliecloud_gives_a_home_where_nobody_says_one_and_has_its_container_asked_itself_to_end(
+    tmp_path: Path,
+) -> None:
+    found = launch("charliecloud", tmp_path)
+    assert b"HOME='/'\0" in (tmp_path / "ch-run-main.env").read_bytes()
+    assert found.deaf
+
+
+def test_podman_writes_down_which_process_is_the_containers_anew_for_each_run(tmp_path: Path) -> None:
+    stale = tmp_path / "podman-main.pid"
+    stale.write_text("1")
+    found = launch("podman-hpc", tmp_path)
+    assert f"--pidfile={stale}" in found.argv
+    assert found.pid_file == str(stale)
+    assert not stale.exists()
+
+
 @pytest.mark.parametrize("bind", [Bind("/site", "/d", True), Bind("/site", "/a:b")])
 def test_charliecloud_refuses_by_name_what_it_cannot_mount(tmp_path: Path, bind: Bind) -> None:
     with pytest.raises(RunnerError, match="Charliecloud cannot mount"):
