@@ -10,7 +10,16 @@ from collections.abc import Callable, Iterator
 import falcon
 
 from interlink.http.app import App, Route, new_app, read_json, write_json
-from interlink.sidecars.backend import Backend, CursorExpired, Deleted, NotFound, NotStarted, Refused, Unavailable
+from interlink.sidecars.backend import (
+    Backend,
+    Busy,
+    CursorExpired,
+    Deleted,
+    NotFound,
+    NotStarted,
+    Refused,
+    Unavailable,
+)
 from interlink.sidecars.crilog import parse_time
 from interlink.wire.messages import LogRequest, RetrievedPodData
 from interlink.wire.pod import Pod
@@ -134,13 +143,19 @@ def _is_time(text: str) -> bool:
     return True
 
 
-#: Each condition of a site and its HTTP error. A refusal's title is a reason as Kubernetes writes them: the pod's.
+#: A queue that is full gets emptier by jobs that end.
+BUSY_SECONDS = 15
+#: Each condition of a site and its HTTP error. A refusal's title is a reason as Kubernetes writes them: the pod's, and
+#: that of a busy site is the reason for which its containers wait.
 CONDITIONS: dict[type[Exception], Callable[[Exception], falcon.HTTPError]] = {
     Refused: lambda error: falcon.HTTPUnprocessableEntity(
         title=getattr(error, "reason", "Refused"), description=str(error)
     ),
     Unavailable: lambda error: falcon.HTTPServiceUnavailable(
         title="the site does not answer", description=str(error), retry_after=5
+    ),
+    Busy: lambda error: falcon.HTTPTooManyRequests(
+        title=getattr(error, "reason", "Busy"), description=str(error), retry_after=BUSY_SECONDS
     ),
     Deleted: lambda error: falcon.HTTPConflict(title="the pod was deleted", description=str(error)),
     NotFound: lambda error: falcon.HTTPNotFound(title="not found", description=str(error)),

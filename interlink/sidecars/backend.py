@@ -26,6 +26,14 @@ class Unavailable(Exception):
     """The site cannot say now (controller away, time-out): ask again later. Answered 503 with Retry-After."""
 
 
+class Busy(Unavailable):
+    """The site answers and does not take the pod yet, for a reason as of ``Refused``. Answered 429 with Retry-After."""
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 class Deleted(Exception):
     """The pod was deleted before its creation arrived; nothing is started. Answered 409."""
 
@@ -48,7 +56,7 @@ class Backend(Protocol):
     def create(self, request: RetrievedPodData) -> CreateReply:
         """Start the pod, once for all calls with its UID.
 
-        Raises Refused, Unavailable or Deleted.
+        Raises Refused, Busy, Unavailable or Deleted.
         """
 
     def update(self, request: RetrievedPodData) -> None:

@@ -101,6 +101,20 @@ def setting(bed: Bed, key: str, value: str) -> Iterator[None]:
         _configure(bed, host, before)
 
 
+@contextmanager
+def qos(bed: Bed, name: str, *options: str) -> Iterator[None]:
+    """Add a QOS that all users of the site's account may use, for a while."""
+    sacctmgr = ["sacctmgr", "--immediate", "--quiet"]
+    host = bed.layout.site_host("slurmdbd").name
+    users = f"user={','.join(slurm.USERS)}"
+    bed.site([*sacctmgr, "add", "qos", name, *options], host=host)
+    try:
+        bed.site([*sacctmgr, "modify", "user", "where", users, "set", f"qos+={name}"], host=host)
+        yield
+    finally:
+        bed.site([*sacctmgr, "delete", "qos", name], host=host)  # and from those who had it
+
+
 def _configure(bed: Bed, host: str, text: str) -> None:
     bed.site(["sh", "-c", f"printf %s {shlex.quote(text)} > {CONF} && scontrol reconfigure"], host=host)
     wait_for("Slurm to take jobs", lambda: _healthy(bed), within=60)

@@ -16,15 +16,16 @@ from types import MappingProxyType
 
 import pytest
 
+from interlink.core.job.pending import Wait, pending
 from interlink.core.job.states import JobPhase
-from interlink.sidecars.slurm.driver import SlurmDriver, SlurmRefused, SlurmUnavailable
+from interlink.sidecars.slurm.driver import SlurmDriver, SlurmFull, SlurmRefused, SlurmUnavailable
 from interlink.sidecars.slurm.drivers.cli.driver import CliDriver
 from interlink.sidecars.slurm.drivers.pyslurm_process import PyslurmDriver
 from interlink.sidecars.slurm.folders import JobFolders
 from interlink.sidecars.slurm.transport.host import Host
 from interlink.sidecars.slurm.transport.remote import RemoteHost, agent_words
 from interlink.sidecars.slurm.transport.ssh import SshConnection, SshTarget
-from tests.e2e.site import frozen, run_as, ssh_access
+from tests.e2e.site import frozen, qos, run_as, setting, ssh_access
 from tests.e2e.waiting import wait_for
 from tests.testbed.bed import Bed
 from tests.testbed.docker import CLIENT
@@ -33,6 +34,8 @@ from tests.unit.sidecars.slurm.driver_contract import DriverContract, make_reque
 
 CHILD = "/opt/interlink/venv/bin/python -m interlink.sidecars.slurm.drivers.pyslurm_child"
 USER = "interlink"
+#: Two QOS with the same limits, and the most cores that a job of theirs may have.
+DENIES, LETS_WAIT, MOST_CPUS = "e2e-denies", "e2e-lets-wait", 2
 
 
 def on_edge(bed: Bed, *words: str, user: str = USER) -> tuple[str, ...]:
@@ -117,6 +120,18 @@ def login(bed: Bed) -> Iterator[Host]:
         connection.close()
 
 
+@pytest.fixture(scope="module")
+def limits(bed: Bed) -> Iterator[None]:
+    """Slurm keeps to the limits of two QOS; one of them denies at once what breaks its own."""
+    own = [f"MaxTRESPerJob=cpu={MOST_CPUS}", f"MaxTRESPerUser=cpu={MOST_CPUS + 1}", "MaxSubmitJobsPerUser=2"]
+    with (
+        setting(bed, "AccountingStorageEnforce", "limits"),
+        qos(bed, DENIES, "Flags=DenyOnLimit", *own),
+        qos(bed, LETS_WAIT, *own),
+    ):
+        yield
+
+
 class RealContract(DriverContract):
     """The contract, and what only a real Slurm shows."""
 
@@ -180,6 +195,48 @@ class RealContract(DriverContract):
             assert 60 < job.expected_start - time.time() < 200
         finally:
             driver.cancel(job_id)
+
+    @pytest.mark.usefixtures("limits")
+    def test_a_job_that_breaks_a_limit_by_itself_is_refused_by_the_limits_name(
+        self, driver: SlurmDriver, folder: Path
+    ) -> None:
+        request = make_request(folder, qos=DENIES, cpus=MOST_CPUS + 1)
+        with pytest.raises(SlurmRefused, match=r"Job violates .*QOSMaxCpuPerJobLimit"):
+            driver.submit(request)
+        assert request.comment not in {job.uid for job in driver.jobs().values() if job.phase is not JobPhase.ENDED}
+
+    @pytest.mark.usefixtures("limits")
+    def test_a_job_that_a_limit_holds_up_for_now_is_taken_later(self, driver: SlurmDriver, folder: Path) -> None:
+        jobs = [driver.submit(make_request(folder, qos=DENIES, cpus=MOST_CPUS)) for _ in range(2)]
+        try:
+            waits = wait_for_job(driver, jobs[1], lambda seen: seen.reason not in ("", "None", "Priority"))
+            assert waits.reason == "QOSMaxCpuPerUserLimit"  # the flag denies only what the job alone breaks
+            with pytest.raises(SlurmFull, match=r"Job violates .*QOSMaxSubmitJobPerUserLimit"):
+                driver.submit(make_request(folder, qos=DENIES))
+            driver.cancel(jobs.pop())
+            jobs.append(wait_for("a place in the queue", lambda: self.submitted(driver, folder)))
+        finally:
+            for job_id in jobs:
+                driver.cancel(job_id)
+
+    @pytest.mark.usefixtures("limits")
+    def test_without_the_flag_a_job_that_breaks_a_limit_waits_and_says_so(
+        self, driver: SlurmDriver, folder: Path
+    ) -> None:
+        job_id = driver.submit(make_request(folder, qos=LETS_WAIT, cpus=MOST_CPUS + 1))
+        try:
+            job = wait_for_job(driver, job_id, lambda seen: seen.reason not in ("", "None", "Priority"))
+            assert (job.phase, pending(job.reason).wait) == (JobPhase.PENDING, Wait.BLOCKED)
+        finally:
+            driver.cancel(job_id)
+
+    @staticmethod
+    def submitted(driver: SlurmDriver, folder: Path) -> int:
+        """Return the id of a job that the queue had a place for, 0 where it had none."""
+        try:
+            return driver.submit(make_request(folder, qos=DENIES))
+        except SlurmFull:
+            return 0
 
 
 class TestPyslurm(RealContract):
@@ -287,7 +344,7 @@ def test_a_job_and_its_files_belong_to_the_user_who_was_asked_for(bed: Bed, site
         driver.cancel(long)
         assert wait_for_job(driver, long, lambda job: job.phase is JobPhase.ENDED).state == "CANCELLED"
         pyslurm = PyslurmDriver(15, child_command(bed))
-        with contextlib.closing(pyslurm), pytest.raises(SlurmRefused, match="SlurmUser"):
+        with contextlib.closing(pyslurm), pytest.raises(SlurmRefused, match="its own user only"):
             pyslurm.submit(make_request(site_folder, user="user"))
     finally:
         bed.site(["rm", "--force", "/etc/sudoers.d/e2e-identity"])

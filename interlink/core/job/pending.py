@@ -4,9 +4,10 @@ Source: job_reason_codes.html and job_state_reason_string() of Slurm 22.05 to 26
 knows is repeated as it is and counts as one that passes, because only Slurm knows what it means.
 """
 
-import re
 from dataclasses import dataclass
 from enum import Enum
+
+from interlink.core.job.limits import limit
 
 
 class Wait(Enum):
@@ -108,28 +109,6 @@ _BLOCKED = {
     ),
 }
 
-#: AssocGrpCpuLimit, QOSMaxMemoryPerUser, AssocMaxWallDurationPerJobLimit, QOSMinCpuNotSatisfied, …
-_LIMIT = re.compile(
-    r"(?P<whose>Assoc|QOS)(?P<kind>Grp|Max|Min)"
-    r"(?P<what>Cpu|CPU|Memory|Mem|Node|GRES|BB|Billing|Energy|License|SubmitJobs?|Jobs?|WallDuration|Wall|Unknown)"
-    r"(?P<time>(?:Run)?(?:Minutes|Mins))?(?:Per(?P<scope>Job|Node|User|Account|Acct))?(?:Limit|NotSatisfied)?"
-)
-_WHOSE = {"Assoc": "the account", "QOS": "the quality of service (QOS)"}
-#: What is limited → in a sentence, and what of the pod asks for it.
-_WHAT = {
-    "cpu": ("cores", "cpu requests and limits"),
-    "memory": ("memory", "memory requests and limits"),
-    "mem": ("memory", "memory requests and limits"),
-    "node": ("nodes", "number of nodes"),
-    "gres": ("GPUs or other generic resources", "GPU limits"),
-    "bb": ("burst buffer space", "burst buffer"),
-    "billing": ("billed resources", "requests and limits"),
-    "energy": ("energy", "requests and limits"),
-    "license": ("licences", "licences"),
-    "unknown": ("resources", "requests and limits"),
-    "wall": ("time", "activeDeadlineSeconds"),
-}
-
 
 def pending(reason: str) -> Pending:
     """Return what the reason means; Slurm's own word stands behind the sentence, or alone where no table knows it."""
@@ -149,29 +128,7 @@ def _look_up(word: str) -> Pending | None:
         return Pending(Wait.HELD, _HELD[word], _RELEASE)
     if word in _BLOCKED:
         return Pending(Wait.BLOCKED, *_BLOCKED[word])
-    match = _LIMIT.fullmatch(word)
-    return None if match is None else _limit(**{key: value or "" for key, value in match.groupdict().items()})
-
-
-def _limit(*, whose: str, kind: str, what: str, time: str, scope: str) -> Pending:
-    """Return the words for a limit of an account or QOS, which Slurm names by a grammar."""
-    owner, what = _WHOSE[whose], what.lower()
-    if what.startswith("wall") and kind != "Grp":
-        longer = f"the job's time limit is longer than {owner} allows"
-        return Pending(Wait.BLOCKED, longer, "lower activeDeadlineSeconds")
-    who = {"User": "the user", "Account": "the account", "Acct": "the account"}.get(scope, "the user")
-    if "job" in what:
-        have = "has as many jobs in the queue" if what.startswith("submit") else "runs as many jobs"
-        sentence = f"{owner} {have} as it may" if kind == "Grp" else f"{who} {have} as {owner} allows"
-        return Pending(Wait.PASSES, sentence)
-    thing, asked = _WHAT[what]
-    thing = f"minutes of {thing}" if time else thing
-    if kind == "Min":
-        return Pending(Wait.BLOCKED, f"the job asks for fewer {thing} than {owner} demands", f"raise the pod's {asked}")
-    if kind == "Max" and scope in ("Job", "Node"):
-        each = " on one node" if scope == "Node" else ""
-        return Pending(
-            Wait.BLOCKED, f"the job asks for more {thing}{each} than {owner} allows", f"lower the pod's {asked}"
-        )
-    together = f"all jobs of {owner} together use as much as they may of: {thing}"
-    return Pending(Wait.PASSES, together if kind == "Grp" else f"{who} uses as much as {owner} allows of: {thing}")
+    found = limit(word)
+    if found is None:
+        return None
+    return Pending(Wait.BLOCKED, *found.exceeded()) if found.of_one_job else Pending(Wait.PASSES, found.reached())

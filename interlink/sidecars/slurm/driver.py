@@ -21,10 +21,14 @@ class SlurmRefused(Exception):
 
 
 class SlurmUnavailable(Exception):
-    """Slurm gave no usable answer (away, hung, busy, a limit of the moment).
+    """Slurm gave no usable answer (away, hung, busy).
 
     What was asked may have been done all the same: a submit is looked up by its comment before it is repeated.
     """
+
+
+class SlurmFull(SlurmUnavailable):
+    """Slurm answered that the queue is as full as it may be (a limit of the moment): no job came of the submit."""
 
 
 class SlurmTimedOut(SlurmUnavailable):

@@ -11,7 +11,14 @@ from collections.abc import Iterable
 
 from interlink.core.job.facts import JobFacts
 from interlink.core.job.states import JobPhase
-from interlink.sidecars.slurm.driver import Capacity, JobRequest, SlurmRefused, SlurmTimedOut, SlurmUnavailable
+from interlink.sidecars.slurm.driver import (
+    Capacity,
+    JobRequest,
+    SlurmFull,
+    SlurmRefused,
+    SlurmTimedOut,
+    SlurmUnavailable,
+)
 
 
 class FakeSlurm:
@@ -20,8 +27,9 @@ class FakeSlurm:
     def __init__(self, capacity: Capacity | None = None, partition: str = "normal") -> None:
         self.capacity = capacity or Capacity(cpus=32, memory_mib=65_536, nodes=2, gres={"gpu:a100": 4, "gpu": 2})
         self.partition = partition
-        #: Switches: Slurm's words when it refuses or is away, a submit whose reply is lost, and a submit that hangs.
+        #: Switches: Slurm's words when it refuses, is full or away, a submit whose reply is lost, and one that hangs.
         self.refuse = ""
+        self.full = ""
         self.away = ""
         self.lose_reply = False
         self.hang: threading.Event | None = None
@@ -40,6 +48,8 @@ class FakeSlurm:
         self._call("submit")
         if self.hang:
             self.hang.wait(30)
+        if self.full:
+            raise SlurmFull(self.full)
         refusal = self.refuse or self._refusal(request)
         with self._lock:
             job_id = next(self._ids)

@@ -1,8 +1,10 @@
 """Slurm's words of refusal → what to change, for the pod's author or the site's administrator.
 
 Pure; used by ``submit``. The left side is a piece of Slurm's own text (slurm_strerror of
-22.05 to 26.05); the first that fits counts.
+22.05 to 26.05); the first that fits counts, behind the limit that the text names.
 """
+
+from interlink.core.job.limits import limit_in
 
 HINTS = (
     ("node configuration is not available", "no node has that much: lower the pod's cpu or memory requests and limits"),
@@ -27,7 +29,18 @@ HINTS = (
 )
 
 
-def with_hint(words: str) -> str:
+def refused(words: str) -> str:
     """Return Slurm's words with what to change behind them, where that is known."""
-    hint = next((hint for piece, hint in HINTS if piece.lower() in words.lower()), "")
+    limit = limit_in(words)
+    hint = "; ".join(limit.exceeded()) if limit and not limit.counts_jobs else _hint(words)
     return f"Slurm refused the job: {words}" + (f" ({hint})" if hint else "")
+
+
+def full(words: str) -> str:
+    """Return Slurm's words for a job that it did not take yet, with the limit's meaning behind them."""
+    limit = limit_in(words)
+    return f"Not yet submitted to Slurm: {words}" + (f" ({limit.reached()})" if limit else "")
+
+
+def _hint(words: str) -> str:
+    return next((hint for piece, hint in HINTS if piece.lower() in words.lower()), "")

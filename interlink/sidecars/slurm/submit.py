@@ -2,7 +2,7 @@
 
 Called by ``backend``, from several threads. The order is the promise: intent, job folder on disk, submit, job id.
 Whoever dies in between leaves an intent in doubt, which ``reconcile`` clears up by the UID in the jobs' comments before
-another submit is allowed. A refusal leaves nothing behind.
+another submit is allowed. A refusal leaves nothing behind, nor does a full queue.
 """
 
 import logging
@@ -14,6 +14,7 @@ import msgspec
 from interlink.core.errors import UnsupportedPod
 from interlink.core.job.finish import finish_plan, image_prefix, pre_exec, with_site_mounts
 from interlink.core.job.identity import Accounts, job_account
+from interlink.core.job.pending import Wait
 from interlink.core.job.placement import place
 from interlink.core.job.rules import JobRules
 from interlink.core.job.script import ScriptSettings, batch_script
@@ -21,11 +22,18 @@ from interlink.core.plan import BATCH_LOG, PLAN_FILE, Plan, PlanEgress, PlanReco
 from interlink.core.pod.build import PlanSettings, build_plan, grace_seconds
 from interlink.core.pod.facts import PodFacts
 from interlink.core.pod.runtime import plan_runtime
-from interlink.sidecars.backend import Deleted, Refused, Unavailable
+from interlink.sidecars.backend import Busy, Deleted, Refused, Unavailable
+from interlink.sidecars.slurm import hints
 from interlink.sidecars.slurm.accounts import HostAccounts
-from interlink.sidecars.slurm.driver import JobRequest, SlurmDriver, SlurmRefused, SlurmTimedOut, SlurmUnavailable
+from interlink.sidecars.slurm.driver import (
+    JobRequest,
+    SlurmDriver,
+    SlurmFull,
+    SlurmRefused,
+    SlurmTimedOut,
+    SlurmUnavailable,
+)
 from interlink.sidecars.slurm.folders import JobFolders, is_uid
-from interlink.sidecars.slurm.hints import with_hint
 from interlink.sidecars.slurm.pods import LivePod, PodTable
 from interlink.sidecars.slurm.site import Site
 from interlink.sidecars.slurm.store import StoreError
@@ -61,7 +69,7 @@ class Submitter:
         self._site = site
 
     def create(self, request: RetrievedPodData) -> CreateReply:
-        """Submit the pod's job, or return the id of the one it has. Raises Refused, Unavailable, Deleted."""
+        """Submit the pod's job, or return the id of the one it has. Raises Refused, Busy, Unavailable, Deleted."""
         facts = PodFacts.of(request.pod)
         if not is_uid(facts.uid):
             raise Refused(f"metadata.uid {facts.uid[:80]!r} is no lower-case UUID, as kube-apiserver gives them")
@@ -193,7 +201,10 @@ class Submitter:
             return self._driver.submit(job)
         except SlurmRefused as error:
             self._forget(pod)
-            raise Refused(with_hint(str(error)), "SlurmRefused") from error
+            raise Refused(hints.refused(str(error)), "SlurmRefused") from error
+        except SlurmFull as error:
+            self._forget(pod)
+            raise Busy(hints.full(str(error)), Wait.PASSES.value) from error
         except SlurmUnavailable as error:
             pod.doubt_since, pod.unanswered = time.monotonic(), isinstance(error, SlurmTimedOut)
             raise Unavailable(f"Slurm: {error}") from error

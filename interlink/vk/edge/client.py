@@ -16,6 +16,7 @@ import msgspec
 
 from interlink.vk.edge.errors import (
     AwayError,
+    BusyError,
     CursorExpiredError,
     DeletedError,
     LogsError,
@@ -62,7 +63,7 @@ class EdgeClient:
         await self._session.close()
 
     async def create(self, request: Json) -> CreateReply:
-        """Start the pod, once for all calls with its UID. Raises RefusedError, DeletedError or AwayError."""
+        """Start the pod, once for all calls with its UID. Raises RefusedError, DeletedError, BusyError or AwayError."""
         body = msgspec.json.encode(request)
         status, content = await self._call("POST", "/create", body, timeout=60)
         if status in _REFUSALS:
@@ -155,7 +156,10 @@ class EdgeClient:
             ) as response:
                 content = await response.read()
                 if response.status in (429, 503):
-                    raise self._away(path, response.status, content, response.headers.get("Retry-After", ""))
+                    away = self._away(path, response.status, content, response.headers.get("Retry-After", ""))
+                    if response.status == 429 and path == "/create" and (reason := _reason(content, "")):
+                        raise BusyError(words(content), reason, away.retry_after)
+                    raise away
                 return response.status, content
         except _FOREIGN as error:
             raise self._away(path, 0, _plain(error).encode()) from error
@@ -196,10 +200,10 @@ def words(content: bytes) -> str:
     return str(said)[:_LONGEST] if said else text or "no words"
 
 
-def _reason(content: bytes) -> str:
-    """Return the reason that an error body's title is, "Refused" where it is none."""
+def _reason(content: bytes, default: str = "Refused") -> str:
+    """Return the reason that an error body's title is, the default where it is none."""
     title = _document(content).get("title")
-    return title if isinstance(title, str) and _REASON.fullmatch(title) else "Refused"
+    return title if isinstance(title, str) and _REASON.fullmatch(title) else default
 
 
 def _document(content: bytes) -> Json:

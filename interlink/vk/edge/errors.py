@@ -39,3 +39,11 @@ class AwayError(EdgeError):
     def __init__(self, message: str, retry_after: float = 0.0) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class BusyError(AwayError):
+    """The site answers and does not take the pod yet: its containers wait for this reason, with these words."""
+
+    def __init__(self, message: str, reason: str, retry_after: float = 0.0) -> None:
+        super().__init__(message, retry_after)
+        self.reason = reason

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from interlink.vk.apiserver.errors import ApiError, InvalidError
-from interlink.vk.edge.errors import AwayError, DeletedError, RefusedError
+from interlink.vk.edge.errors import AwayError, BusyError, DeletedError, RefusedError
 from interlink.vk.gather import NotReadyError, References
 from interlink.vk.objects import fetch
 from interlink.vk.pods import ending
@@ -119,10 +119,12 @@ class PodController:
             request, contents = await create_request(volumes, context.book.cluster, context.services)
         except ContainersNotReadyError as error:
             problems = {name: ("CreateContainerConfigError", words) for name, words in error.problems.items()}
-            await self._hold(record, pod, problems, "Failed", f"Error: {error}")
+            context.events.pod(pod, "Warning", "Failed", f"Error: {error}")
+            await self._hold(record, pod, problems)
             raise RetryLater(str(error), 1.0) from error
         except NotReadyError as error:
-            await self._hold(record, pod, {}, "FailedMount", str(error))
+            context.events.pod(pod, "Warning", "FailedMount", str(error))
+            await self._hold(record, pod, {})
             raise RetryLater(str(error), 1.0) from error
         newest = context.store.get(record.uid)
         if newest is None or newest.deleting:
@@ -135,6 +137,10 @@ class PodController:
             reply = await context.edge.create(request)
         except RefusedError as error:
             await self._reject(record, pod, error.reason, str(error))
+        except BusyError as error:
+            memory.attempted = not first  # nothing came of this one
+            await self._wait_for_place(record, pod, memory, error)
+            raise RetryLater(str(error), error.retry_after) from error
         except DeletedError as error:
             await self._reject(record, pod, "Deleted", f"the edge has deleted this pod: {error}")
         except AwayError:
@@ -150,12 +156,17 @@ class PodController:
             else:
                 self.updates.doubt(record.uid)
 
-    async def _hold(
-        self, record: PodRecord, pod: Json, problems: dict[str, tuple[str, str]], reason: str, message: str
-    ) -> None:
-        """Say why the pod cannot be sent yet; it stays Pending."""
-        self.context.events.pod(pod, "Warning", reason, message)
+    async def _hold(self, record: PodRecord, pod: Json, problems: dict[str, tuple[str, str]]) -> None:
+        """Say in its status why the pod does not come to the edge yet; it stays Pending."""
         await self.context.writer.write(record, pod, waiting_status(pod, problems, now_seconds()))
+
+    async def _wait_for_place(self, record: PodRecord, pod: Json, memory: Memory, error: BusyError) -> None:
+        """Have the containers wait in the site's words; each of these is an event once."""
+        memory.told, memory.told_away = memory.told or set(), False
+        if str(error) not in memory.told:
+            memory.told.add(str(error))
+            self.context.events.pod(pod, "Normal", error.reason, str(error))
+        await self._hold(record, pod, {item["name"]: (error.reason, str(error)) for item in pod["spec"]["containers"]})
 
     async def _reject(self, record: PodRecord, pod: Json, reason: str, words: str) -> None:
         log.info("pod %s: %s: %s", record, reason, words)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from interlink.sidecars.app import build_app
-from interlink.sidecars.backend import Deleted, NotStarted, Refused, Unavailable
+from interlink.sidecars.backend import Busy, Deleted, NotStarted, Refused, Unavailable
 from interlink.sidecars.mock.backend import MockBackend
 from interlink.wire.messages import CreateReply, LogRequest, RetrievedPodData
 from tests.unit.sidecars.contract import OTHER, UID, make_pod
@@ -73,7 +73,12 @@ def test_an_empty_status_request_is_a_ping(client: falcon.testing.TestClient) ->
 
 @pytest.mark.parametrize(
     ("failure", "status"),
-    [(Refused("the words"), 422), (Unavailable("the words"), 503), (Deleted("the words"), 409)],
+    [
+        (Refused("the words"), 422),
+        (Unavailable("the words"), 503),
+        (Busy("the words", "SlurmPending"), 429),
+        (Deleted("the words"), 409),
+    ],
 )
 def test_each_condition_of_the_site_has_its_status_and_keeps_its_words(
     client: falcon.testing.TestClient, site: Site, failure: Exception, status: int
@@ -82,7 +87,7 @@ def test_each_condition_of_the_site_has_its_status_and_keeps_its_words(
     answer = post(client, "/create", RetrievedPodData(pod=make_pod()))
     assert answer.status_code == status
     assert answer.json["description"] == "the words"
-    assert (status == 503) == ("Retry-After" in answer.headers)
+    assert (status in (429, 503)) == ("Retry-After" in answer.headers)
 
 
 def test_a_log_that_has_not_begun_is_an_error_and_not_an_empty_log(

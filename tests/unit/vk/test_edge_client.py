@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from interlink.vk.edge.client import EdgeClient, words
-from interlink.vk.edge.errors import AwayError, DeletedError, RefusedError, UnknownPodError
+from interlink.vk.edge.errors import AwayError, BusyError, DeletedError, RefusedError, UnknownPodError
 from interlink.vk.edge.fake import FakeEdge
 from interlink.vk.tokenfile import TokenFile
 
@@ -40,12 +40,20 @@ async def client(edge: FakeEdge) -> AsyncIterator[EdgeClient]:
         (500, AwayError, "500"),
         (502, AwayError, "502"),
         (503, AwayError, "503"),
+        (429, AwayError, "429"),
     ],
 )
 async def test_create_errors(client: EdgeClient, edge: FakeEdge, status: int, kind: type[Exception], said: str) -> None:
     edge.failures["/create"] = (status, {"title": "no", "description": "Invalid account"})
     with pytest.raises(kind, match=said):
         await client.create({"pod": POD})
+
+
+async def test_a_busy_site_says_why_the_pod_waits(client: EdgeClient, edge: FakeEdge) -> None:
+    edge.failures["/create"] = (429, {"title": "SlurmPending", "description": "too many jobs"})
+    with pytest.raises(BusyError, match=r"^too many jobs$") as caught:
+        await client.create({"pod": POD})
+    assert caught.value.reason == "SlurmPending"
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,21 @@ async def test_refused_pod_has_the_site_s_words(
     assert "InterLinkUnreachable" not in world.reasons()
 
 
+async def test_a_pod_that_a_full_site_takes_later_says_so(world: World, eventually: Eventually) -> None:
+    words = "Not yet submitted to Slurm: too many jobs (QOSMaxSubmitJobPerUserLimit)"
+    world.edge.failures["/create"] = (429, {"title": "SlurmPending", "description": words})
+    uid = world.add_pod("p")["metadata"]["uid"]
+    async with world.running():
+        await eventually(lambda: world.edge.count("/create") > 1)
+        state = world.pod("p")["status"]["containerStatuses"][0]["state"]
+        assert (world.phase("p"), state) == ("Pending", {"waiting": {"reason": "SlurmPending", "message": words}})
+        await eventually(lambda: "SlurmPending" in world.reasons())
+        assert world.reasons().count("SlurmPending") == 1
+        assert "InterLinkUnreachable" not in world.reasons()
+        world.edge.failures.clear()
+        await eventually(lambda: uid in world.edge.statuses)
+
+
 async def test_delete_waits_for_the_end(world: World, eventually: Eventually) -> None:
     """Point 7: the object stays until the edge confirms; then a terminal phase, then the removal."""
     uid = world.add_pod("p")["metadata"]["uid"]

@@ -10,7 +10,14 @@ from typing import BinaryIO
 import msgspec
 
 from interlink.core.job.facts import JobFacts
-from interlink.sidecars.slurm.driver import Capacity, JobRequest
+from interlink.sidecars.slurm.driver import (
+    Capacity,
+    JobRequest,
+    SlurmFull,
+    SlurmRefused,
+    SlurmTimedOut,
+    SlurmUnavailable,
+)
 
 _HEAD = struct.Struct(">QI")
 _LONGEST = 256 * 1024**2
@@ -79,11 +86,19 @@ class Partition(msgspec.Struct, tag="partition"):
 
 
 class Failure(msgspec.Struct, tag="failure"):
-    """Slurm's own words. ``refused`` and ``unanswered`` (asked, and no answer came) tell a driver's errors apart."""
+    """Slurm's own words; which of a driver's errors it is: refused, unanswered (asked, and no answer came), full."""
 
     words: str
     refused: bool
     unanswered: bool = False
+    #: Answered: not taken, because the queue is as full as it may be.
+    full: bool = False
+
+    def error(self) -> SlurmRefused | SlurmUnavailable:
+        """Return the driver's error that this is."""
+        if self.refused:
+            return SlurmRefused(self.words)
+        return (SlurmTimedOut if self.unanswered else SlurmFull if self.full else SlurmUnavailable)(self.words)
 
 
 Call = Submit | ListJobs | History | Signal | Cancel | Totals

@@ -7,10 +7,12 @@ of the project that imports pyslurm. Invariant: exactly one answer per call, and
 import ctypes
 import os
 import pwd
+import re
 import signal
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import IO, Any
 
 import msgspec
 
@@ -19,6 +21,8 @@ from interlink.sidecars.slurm.drivers.pyslurm_job import NotPossible, descriptio
 from interlink.sidecars.slurm.drivers.slurm_errors import ALREADY_OVER, JOB_PENDING, failure, submit_failure
 
 _PR_SET_PDEATHSIG = 1
+#: How libslurm writes an error to stderr: with the program's name, and with a time where slurm.conf wants one.
+_ERROR = re.compile(r"^(?:\[[^]]*\] )?[^: ]+: error: (.+)$", re.MULTILINE)
 
 
 def main() -> int:
@@ -69,22 +73,23 @@ def _answer(slurm: Any, call: messages.Call) -> messages.Answer:
 def _submit(slurm: Any, call: messages.Submit) -> messages.Answer:
     """Submit; what cannot even be written down as a job is refused before Slurm hears of it."""
     request = call.request
-    if not _may_submit_for(slurm, request.user):
-        words = f"the job cannot be user {request.user}'s: pyslurm submits for others as root or SlurmUser only"
+    if request.user:  # of one that root submits, pyslurm makes the group root's (seen with 25.11.2)
+        words = f"the job cannot be user {request.user}'s: pyslurm submits for its own user only"
         return messages.Failure(f"{words}; SlurmDriver: cli and ssh become that user (docs/identity.md)", refused=True)
     job = None
-    try:
-        job = slurm.JobSubmitDescription(**description(request))
-        return messages.JobId(int(job.submit()))
-    except NotPossible as error:
-        return messages.Failure(str(error), refused=True)
-    except slurm.RPCError as error:
-        return submit_failure(error.errno, error.msg)
-    except (OverflowError, TypeError, ValueError) as error:
-        if job is not None and _can_be_described(job):
-            raise  # after the request went out, then
-        size = f"{request.cpus} CPUs, {request.memory_mib} MiB"
-        return messages.Failure(f"such a job cannot be described to Slurm ({size}): {error}", refused=True)
+    with _stderr_kept() as kept:
+        try:
+            job = slurm.JobSubmitDescription(**description(request))
+            return messages.JobId(int(job.submit()))
+        except NotPossible as error:
+            return messages.Failure(str(error), refused=True)
+        except slurm.RPCError as error:
+            return submit_failure(error.errno, _with_errors(error.msg or f"Slurm error {error.errno}", kept))
+        except (OverflowError, TypeError, ValueError) as error:
+            if job is not None and _can_be_described(job):
+                raise  # after the request went out, then
+            size = f"{request.cpus} CPUs, {request.memory_mib} MiB"
+            return messages.Failure(f"such a job cannot be described to Slurm ({size}): {error}", refused=True)
 
 
 def _can_be_described(job: Any) -> bool:
@@ -96,9 +101,29 @@ def _can_be_described(job: Any) -> bool:
     return True
 
 
-def _may_submit_for(slurm: Any, user: str) -> bool:
-    """Whether Slurm would take a job of the user from us: its own rule is root, or SlurmUser."""
-    return not user or os.getuid() in (0, slurm.slurmctld.Config.load().slurm_user_id)
+@contextmanager
+def _stderr_kept() -> Iterator[IO[bytes]]:
+    """Let what libslurm prints go into a file in memory, and from there to our stderr: a limit's name is only there."""
+    own = os.dup(2)
+    try:
+        with os.fdopen(os.memfd_create("stderr"), "w+b", buffering=0) as kept:
+            os.dup2(kept.fileno(), 2)
+            try:
+                yield kept
+            finally:
+                os.dup2(own, 2)
+                kept.seek(0)
+                os.write(2, kept.read())
+    finally:
+        os.close(own)
+
+
+def _with_errors(words: str, kept: IO[bytes]) -> str:
+    """Return the words with the errors behind them that libslurm printed, as sbatch's user sees both."""
+    kept.seek(0)
+    errors = dict.fromkeys(_ERROR.findall(kept.read().decode(errors="replace")))
+    others = "; ".join(error for error in errors if words not in error)
+    return f"{words} ({others})"[:1000] if others else words
 
 
 def _jobs(slurm: Any, call: messages.ListJobs) -> messages.Answer:

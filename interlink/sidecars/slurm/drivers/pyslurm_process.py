@@ -17,7 +17,7 @@ from typing import TypeVar
 import msgspec
 
 from interlink.core.job.facts import JobFacts
-from interlink.sidecars.slurm.driver import Capacity, JobRequest, SlurmRefused, SlurmTimedOut, SlurmUnavailable
+from interlink.sidecars.slurm.driver import Capacity, JobRequest, SlurmTimedOut, SlurmUnavailable
 from interlink.sidecars.slurm.drivers import messages
 from interlink.sidecars.slurm.drivers.child_process import ChildProcess
 from interlink.wire.decoding import decode_json
@@ -102,9 +102,7 @@ class PyslurmDriver:
         finally:
             self._turns.release()
         if isinstance(answer, messages.Failure):
-            if answer.refused:
-                raise SlurmRefused(answer.words)
-            raise (SlurmTimedOut if answer.unanswered else SlurmUnavailable)(answer.words)
+            raise answer.error()
         if not isinstance(answer, kind):
             raise SlurmUnavailable(f"the pyslurm process answered {type(answer).__name__} to {type(call).__name__}")
         return answer

@@ -1,12 +1,14 @@
 """Slurm's error numbers → what to do: try again later, or tell the pod's author. Numbers of slurm_errno.h, 26.05.
 
-Called by ``pyslurm_child``. A submit is refused only by a number of ``REFUSALS``: better a pod that waits with Slurm's
-words on it than one that is given up while its job runs. To every other call a number that no table knows is a refusal:
-Slurm answered and said no, and the call is repeated more slowly.
+Called by ``pyslurm_child`` and ``cli``. A submit is refused only by a number of ``REFUSALS``, or by a limit that the
+job breaks by itself: better a pod that waits with Slurm's words on it than one that is given up while its job runs. To
+every other call a number that no table knows is a refusal: Slurm answered and said no, and the call is repeated more
+slowly.
 """
 
 import errno
 
+from interlink.core.job.limits import limit_in
 from interlink.sidecars.slurm.drivers.messages import Failure
 
 #: From here on a number is Slurm's answer to what was asked; below it stand the system's errno (connect, timed out) and
@@ -24,8 +26,10 @@ _NOT_SENT = {
     1800: "SLURMCTLD_CONNECTION_ERROR",
     1804: "SLURMCTLD_BACKOFF",
 }
-#: Slurm will not have this job, however often it is asked. 2050 ACCOUNTING_POLICY is not among them: it covers limits
-#: of the moment (MaxSubmitJobs) and of the site alike.
+#: The job breaks a limit of its account or QOS: one of the moment (MaxSubmitJobs), or one that it breaks whenever it is
+#: submitted. Slurm says which by a name beside the number.
+_ACCOUNTING_POLICY = 2050
+#: Slurm will not have this job, however often it is asked.
 REFUSALS = {
     2000: "INVALID_PARTITION_NAME",
     2001: "DEFAULT_PARTITION_NOT_SET",
@@ -99,7 +103,7 @@ TRANSIENT = {
     2020: "TRANSITION_STATE_NO_UPDATE",
     2027: "IN_STANDBY_MODE",
     2049: "NEED_RESTART",
-    2050: "ACCOUNTING_POLICY",
+    _ACCOUNTING_POLICY: "ACCOUNTING_POLICY",
     2055: "RESERVATION_BUSY",
     2061: "PROLOG_RUNNING",
     2068: "NODE_NOT_AVAIL",
@@ -117,15 +121,27 @@ ALREADY_OVER = {2017: "INVALID_JOB_ID", 2021: "ALREADY_DONE", 2084: "JOB_FINISHE
 JOB_PENDING = {2020: "TRANSITION_STATE_NO_UPDATE", 2024: "JOB_PENDING", 2085: "JOB_NOT_RUNNING"}
 
 
+#: Slurm did not take the job, and will once others of the user, the account or the site have left the queue.
+_FULL = {2007: "MAX_JOB_COUNT", _ACCOUNTING_POLICY: "ACCOUNTING_POLICY"}
+
+
 def submit_failure(number: int, words: str | None) -> Failure:
     """Return the answer to a submit that Slurm failed with this number and these words."""
     unanswered = not _answered(number) and number not in _NOT_SENT
-    return Failure(_words(number, words), refused=number in REFUSALS, unanswered=unanswered)
+    refused = number in REFUSALS or (number == _ACCOUNTING_POLICY and _asks_too_much(words or ""))
+    full = number in _FULL and not refused
+    return Failure(_words(number, words), refused=refused, unanswered=unanswered, full=full)
 
 
 def failure(number: int, words: str | None) -> Failure:
     """Return the answer to any other call that Slurm failed."""
     return Failure(_words(number, words), refused=_answered(number) and number not in TRANSIENT)
+
+
+def _asks_too_much(words: str) -> bool:
+    """Whether the job breaks a limit whatever else is in the queue; no where Slurm names none."""
+    limit = limit_in(words)
+    return limit is not None and not limit.counts_jobs
 
 
 def _answered(number: int) -> bool:

@@ -16,14 +16,17 @@ from interlink.core.job.pending import Wait, pending
         ("None", "the scheduler has not looked at the job yet"),
         ("", "the scheduler has not looked at the job yet"),
         ("SomethingNew", "SomethingNew"),
-        ("AssocGrpCpuLimit", "all jobs of the account together use as much as they may of: cores (AssocGrpCpuLimit)"),
-        ("AssocGrpCPUMinutesLimit", "use as much as they may of: minutes of cores (AssocGrpCPUMinutesLimit)"),
+        ("AssocGrpCpuLimit", "all jobs of the account together use as much as they may of: cores, or this job alone "
+         "asks for more (AssocGrpCpuLimit)"),
+        ("AssocGrpCPUMinutesLimit", "of: minutes of cores, or this job alone asks for more (AssocGrpCPUMinutesLimit)"),
         ("AssocMaxJobsLimit", "the user runs as many jobs as the account allows (AssocMaxJobsLimit)"),
         ("QOSGrpJobsLimit", "the quality of service (QOS) runs as many jobs as it may (QOSGrpJobsLimit)"),
         ("QOSMaxSubmitJobPerUserLimit", "as many jobs in the queue as the quality of service (QOS) allows "
          "(QOSMaxSubmitJobPerUserLimit)"),
-        ("QOSMaxMemoryPerUser", "the user uses as much as the quality of service (QOS) allows of: memory "
-         "(QOSMaxMemoryPerUser)"),
+        ("QOSMaxMemoryPerUser", "the user uses as much as the quality of service (QOS) allows of: memory, or this job "
+         "alone asks for more (QOSMaxMemoryPerUser)"),
+        ("MaxCpuPerAccount", "the account uses as much as the quality of service (QOS) allows of: cores, or this job "
+         "alone asks for more (MaxCpuPerAccount)"),
     ],
 )  # fmt: skip
 def test_what_passes_is_said_in_plain_words_with_slurms_own(reason: str, sentence: str) -> None:

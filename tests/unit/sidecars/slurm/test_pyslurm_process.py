@@ -14,7 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from interlink.sidecars.slurm.driver import Capacity, JobRequest, SlurmRefused, SlurmTimedOut, SlurmUnavailable
+from interlink.sidecars.slurm.driver import (
+    Capacity,
+    JobRequest,
+    SlurmFull,
+    SlurmRefused,
+    SlurmTimedOut,
+    SlurmUnavailable,
+)
 from interlink.sidecars.slurm.drivers.child_process import ChildProcess
 from interlink.sidecars.slurm.drivers.pyslurm_process import PyslurmDriver
 from interlink.sidecars.slurm.drivers.slurm_errors import REFUSALS, failure, submit_failure
@@ -83,7 +90,10 @@ def test_totals(driver: PyslurmDriver) -> None:
     ("script", "error", "words"),
     [
         ("fail 2014 Requested node configuration is not available", SlurmRefused, "Requested node configuration"),
-        ("fail 2050 Job violates accounting/QOS policy", SlurmUnavailable, "violates accounting"),
+        ("fail 2050 Job violates accounting/QOS policy", SlurmFull, "violates accounting"),
+        ("limit QOSMaxCpuPerJobLimit", SlurmRefused, r"violates accounting/QOS policy \(QOSMaxCpuPerJobLimit\)"),
+        ("limit QOSMaxSubmitJobPerUserLimit", SlurmFull, r"QOS policy \(QOSMaxSubmitJobPerUserLimit\)"),
+        ("fail 2007 MaxJobCount limit reached", SlurmFull, "MaxJobCount"),
         ("fail 1001 Communication connection failure", SlurmUnavailable, "connection failure"),
         ("fail 111 Connection refused", SlurmUnavailable, "Connection refused"),
         ("fail 5004 Socket timed out on send/recv operation", SlurmTimedOut, "Socket timed out"),
@@ -98,9 +108,25 @@ def test_totals(driver: PyslurmDriver) -> None:
 def test_errors_say_what_to_do_and_the_driver_goes_on(
     driver: PyslurmDriver, script: str, error: type[Exception], words: str
 ) -> None:
-    with pytest.raises(error, match=words):
+    with pytest.raises(error, match=words) as raised:
         driver.submit(job(script))
+    assert type(raised.value) is error
     assert driver.submit(job()) == 1
+
+
+def test_a_job_of_another_user_is_refused_before_slurm_hears_of_it(driver: PyslurmDriver) -> None:
+    with pytest.raises(SlurmRefused, match="user alice's: pyslurm submits for its own user only"):
+        driver.submit(make_request(Path("/tmp"), user="alice"))
+    assert driver.jobs() == {}
+
+
+def test_what_libslurm_prints_during_a_submit_is_logged_all_the_same(
+    driver: PyslurmDriver, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with pytest.raises(SlurmFull):
+        driver.submit(job("limit AssocMaxSubmitJobLimit"))
+    eventually(lambda: "error: AssocMaxSubmitJobLimit" in caplog.text)
 
 
 def test_a_hung_call_ends_at_its_deadline_for_all_and_logs_once(path: None, caplog: pytest.LogCaptureFixture) -> None:

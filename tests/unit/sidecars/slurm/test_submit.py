@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from interlink.core.plan import Plan
-from interlink.sidecars.backend import Deleted, Refused, Unavailable
+from interlink.sidecars.backend import Busy, Deleted, Refused, Unavailable
 from interlink.sidecars.slurm.driver import JobRequest, SlurmTimedOut, SlurmUnavailable
 from interlink.sidecars.slurm.fake import FakeSlurm
 from interlink.sidecars.slurm.site import Site, Snapshot
@@ -122,6 +122,27 @@ def test_a_refusal_says_slurms_words_and_leaves_nothing(tmp_path: Path) -> None:
         bench.create()
     bench.reconciler.poll()
     assert bench.create().PodJID == "2"  # and not 1, Slurm's record of the refused one
+
+
+def test_a_limit_that_the_job_breaks_by_itself_says_what_to_change(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.driver.refuse = "Job violates accounting/QOS policy (…) (QOSMaxCpuPerJobLimit)"
+    with pytest.raises(Refused, match=r"asks for more cores than the quality of service .*; lower the pod's cpu"):
+        bench.create()
+
+
+def test_a_full_queue_leaves_nothing_behind_and_nothing_in_doubt(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, settle=10)
+    bench.driver.full = "Job violates accounting/QOS policy (…) (QOSMaxSubmitJobPerUserLimit)"
+    with pytest.raises(
+        Busy, match=r"Not yet submitted.*QOSMaxSubmitJobPerUserLimit.*as many jobs in the queue"
+    ) as busy:
+        bench.create()
+    assert busy.value.reason == "SlurmPending"
+    assert bench.store.find(UID) is None
+    assert list(bench.folders.uids()) == []
+    bench.driver.full = ""
+    assert bench.create().PodJID == "1"  # at once: nothing has to be looked up
 
 
 def test_a_pod_that_the_core_does_not_support_is_refused(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ asked for, nothing of the service's, and no value stands in an argv, which every
 import re
 from dataclasses import dataclass
 
-from interlink.sidecars.slurm.driver import JobRequest, SlurmRefused, SlurmTimedOut, SlurmUnavailable
+from interlink.sidecars.slurm.driver import JobRequest, SlurmRefused, SlurmUnavailable
 from interlink.sidecars.slurm.drivers.cli import words
 from interlink.sidecars.slurm.drivers.slurm_errors import submit_failure
 from interlink.sidecars.slurm.transport.host import Finished
@@ -99,7 +99,4 @@ class Sbatch:
             if finished.status == _USAGE_STATUS:
                 raise SlurmRefused(text)
             raise SlurmUnavailable(text)
-        failure = submit_failure(number, text)
-        if failure.refused:
-            raise SlurmRefused(text)
-        raise (SlurmTimedOut if failure.unanswered else SlurmUnavailable)(text)
+        raise submit_failure(number, text).error()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interlink.sidecars.slurm.driver import JobRequest, SlurmRefused, SlurmTimedOut, SlurmUnavailable
+from interlink.sidecars.slurm.driver import JobRequest, SlurmFull, SlurmRefused, SlurmTimedOut, SlurmUnavailable
 from interlink.sidecars.slurm.drivers.cli.driver import CliDriver, Programs
 from interlink.sidecars.slurm.drivers.cli.sbatch import Sbatch
 from interlink.sidecars.slurm.transport.host import Finished, Host, HostTimedOut, HostUnavailable
@@ -115,7 +115,13 @@ def test_an_option_with_an_odd_name_is_refused(name: str) -> None:
         (done("", "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation", 1),
          SlurmTimedOut, "Socket timed out"),
         (done("", "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit limit, "
-              "user's size and/or time limits)", 1), SlurmUnavailable, "violates accounting"),
+              "user's size and/or time limits)", 1), SlurmFull, "violates accounting"),
+        (done("", "sbatch: error: QOSMaxSubmitJobPerUserLimit\nsbatch: error: Batch job submission failed: Job "
+              "violates accounting/QOS policy (job submit limit, user's size and/or time limits)", 1), SlurmFull,
+         r"^Job violates .* \(QOSMaxSubmitJobPerUserLimit\)$"),
+        (done("", "sbatch: error: QOSMaxCpuPerJobLimit\nsbatch: error: Batch job submission failed: Job violates "
+              "accounting/QOS policy (job submit limit, user's size and/or time limits)", 1), SlurmRefused,
+         r"^Job violates .* \(QOSMaxCpuPerJobLimit\)$"),
         (done("", "sbatch: error: Batch job submission failed: Unexpected words", 1), SlurmUnavailable, "Unexpected"),
         (FileNotFoundError(2, "No such file or directory", "sbatch"), SlurmUnavailable, "set SbatchPath"),
         (HostTimedOut("login: no answer within 20 s"), SlurmTimedOut, "login: no answer"),

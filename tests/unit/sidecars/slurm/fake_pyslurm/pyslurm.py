@@ -44,6 +44,9 @@ class JobSubmitDescription:
             time.sleep(float(rest))
         if word == "die":
             os._exit(3)
+        if word == "limit":
+            os.write(2, f"[2026-01-01T00:00:00] python: error: {rest}\n".encode())
+            raise RPCError(2050, "Job violates accounting/QOS policy")
         if word == "fail":
             number, _, words = rest.partition(" ")
             raise RPCError(int(number), words)
