@@ -6,6 +6,7 @@ and the edge host no Kubernetes client.
 
 import argparse
 import logging
+import os
 from typing import Any
 
 from interlink.config import Config, ConfigError, load_with_notes
@@ -55,6 +56,8 @@ def run_slurm(options: argparse.Namespace) -> int:
     from interlink.sidecars.slurm.transport.host import HostUnavailable  # noqa: PLC0415
 
     config = prepare(options)
+    if os.geteuid() == 0:
+        log.warning("this runs as root, and so would the pods' jobs: give the service a user of its own")
     try:
         backend = SlurmBackend(config)
     except HostUnavailable as error:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from interlink.core.job.flags import Flags
 from interlink.core.job.flavors import Flavor
 from interlink.core.job.gres import GresTable
-from interlink.core.job.identity import IdentityPolicy
+from interlink.core.job.identity import Account, IdentityPolicy
 from interlink.core.job.mpi import MpiSettings
 from interlink.core.job.policy import FlagPolicy
 
@@ -61,6 +61,15 @@ class JobRules:
             sources += [namespace.flags, namespace.forced]
         first, *others = [flags.get("partition", "") for flags in sources]
         return ",".join(dict.fromkeys([first, *filter(None, others)]))
+
+    def other_users(self, own: Account) -> list[str]:
+        """Return where the configuration names users besides our own: ``Namespaces.physics.User: alice``."""
+        named = {f"Namespaces.{name}.User": each.user for name, each in self.namespaces.items()}
+        named |= {f"Flavors.{name}.UID": str(each.uid) for name, each in self.flavors.items() if each.uid is not None}
+        named["JobUser or DefaultUID"] = self.identity.user
+        found = [f"{key}: {user}" for key, user in named.items() if user not in ("", own.name, str(own.uid))]
+        ranges = [each for each in self.identity.run_as_user if each != (own.uid, own.uid)]
+        return found + [f"RunAsUserRanges: {low}-{high}" for low, high in ranges]
 
     def of_namespace(self, namespace: str) -> NamespaceRules:
         """Return the namespace's rules; "*" stands for those that have none of their own."""

@@ -5,6 +5,7 @@ import re
 from interlink.config import Config
 from interlink.sidecars.slurm.doctor.check import Check, Finding, Site, bad, fair, good
 from interlink.sidecars.slurm.driver import SlurmDriver, SlurmUnavailable
+from interlink.sidecars.slurm.drivers.choice import of_others
 from interlink.sidecars.slurm.drivers.cli import fields
 from interlink.sidecars.slurm.drivers.pyslurm_process import PyslurmDriver
 from interlink.sidecars.slurm.transport.host import Host, HostUnavailable
@@ -35,6 +36,9 @@ class Pyslurm(Check):
     name, needed, driver = "pyslurm", False, "pyslurm"
 
     def look(self, site: Site) -> Finding:
+        others = of_others(site.config, site.hosts)
+        if others:
+            return bad(others, "cli and ssh become those users")
         driver = PyslurmDriver(min(site.config.slurm_call_timeout, _SECONDS))
         try:
             driver.start()

@@ -1,13 +1,15 @@
 """SlurmDriver of the configuration → the driver and the ways to the site.
 
-Called by ``backend`` and ``interlink doctor``. Invariant: what was asked for by name is not replaced by something
-else in silence; ``auto`` says what it chose.
+Called by ``backend`` and ``interlink doctor``. Invariants: what was asked for by name is not replaced by something
+else in silence; ``auto`` says what it chose; a driver that cannot serve the site's users is no pod's surprise.
 """
 
 import logging
 from collections.abc import Callable, Collection
 
 from interlink.config import Config, ConfigError
+from interlink.config.jobs import job_rules
+from interlink.sidecars.slurm.accounts import HostAccounts
 from interlink.sidecars.slurm.driver import SlurmDriver, SlurmRefused, SlurmUnavailable
 from interlink.sidecars.slurm.drivers.cli.driver import CliDriver, Programs
 from interlink.sidecars.slurm.drivers.pyslurm_process import PyslurmDriver
@@ -45,12 +47,18 @@ def site_hosts(config: Config) -> SiteHosts:
 
 
 def choose_driver(config: Config, hosts: SiteHosts, users: Callable[[], Collection[str]] = tuple) -> SlurmDriver:
-    """Return the driver that the configuration names; ``auto``: pyslurm where it answers, else Slurm's commands."""
+    """Return the driver that the configuration names; ``auto``: pyslurm where it serves, else Slurm's commands.
+
+    Raises ConfigError for pyslurm where jobs may be other users'.
+    """
     if config.slurm_driver in ("auto", "pyslurm"):
+        why = of_others(config, hosts)
+        if why and config.slurm_driver == "pyslurm":
+            raise ConfigError(f"SlurmDriver: {why}; set it to cli, or to auto, which takes cli then (docs/identity.md)")
         pyslurm = PyslurmDriver(config.slurm_call_timeout, users=users)
         if config.slurm_driver == "pyslurm":
             return pyslurm
-        why = _why_not(pyslurm)
+        why = why or _why_not(pyslurm)
         if not why:
             log.info("SlurmDriver auto: pyslurm answers")
             return pyslurm
@@ -63,6 +71,14 @@ def choose_driver(config: Config, hosts: SiteHosts, users: Callable[[], Collecti
         sinfo=config.sinfo_path,
     )
     return CliDriver(hosts.commands, programs=programs, call_timeout=config.slurm_call_timeout, users=users)
+
+
+def of_others(config: Config, hosts: SiteHosts) -> str:
+    """Return why pyslurm cannot serve the site's users, "" where all jobs are our own. Raises ConfigError."""
+    others = job_rules(config).other_users(HostAccounts(hosts.local).own())
+    if not others:
+        return ""
+    return f"pyslurm submits for the service's own user only, and the configuration has {', '.join(others)}"
 
 
 def _why_not(driver: PyslurmDriver) -> str:

@@ -91,6 +91,9 @@ def description(request: JobRequest) -> dict[str, Any]:
 
     Raises NotPossible.
     """
+    if request.user:  # of a job that root submits for somebody, pyslurm 25.11.2 leaves the group to be root's
+        words = f"the job cannot be user {request.user}'s: pyslurm submits for its own user only"
+        raise NotPossible(f"{words}; SlurmDriver: cli and ssh become that user (docs/identity.md)")
     try:
         return {**_fields(request), **_options(request)}
     except UnsupportedPod as error:
@@ -130,8 +133,6 @@ def _fields(request: JobRequest) -> dict[str, Any]:
     if request.signal:
         # pyslurm knows signals by their whole names only.
         found["signal"] = request.signal.replace(":", ":SIG", 1) if ":SIG" not in request.signal else request.signal
-    if request.user:
-        found["user_id"] = request.user
     words = {"account": request.account, "qos": request.qos, "constraints": request.constraint}
     return {**found, **{name: value for name, value in words.items() if value}}
 

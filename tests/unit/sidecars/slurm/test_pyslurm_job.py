@@ -16,14 +16,14 @@ def test_every_field_of_the_job_is_said() -> None:
     said = description(
         make_request(
             HERE, partition="main,short", account="a", qos="q", reservation="r", constraint="c&d", nodes=2, tasks=8,
-            gres=("gpu:a100:2", "fpga:1"), tmp_mib=5, signal="B:TERM@45", requeue=True, user="alice",
+            gres=("gpu:a100:2", "fpga:1"), tmp_mib=5, signal="B:TERM@45", requeue=True,
             time_limit_minutes=7,
         )
     )  # fmt: skip
     wanted = {
         "partitions": ["main", "short"], "account": "a", "qos": "q", "reservations": ["r"], "constraints": "c&d",
         "nodes": 2, "ntasks": 8, "gres_per_node": "gpu:a100:2,fpga:1", "temporary_disk_per_node": "5M",
-        "signal": "B:SIGTERM@45", "is_requeueable": True, "user_id": "alice", "time_limit": 7,
+        "signal": "B:SIGTERM@45", "is_requeueable": True, "time_limit": 7,
     }  # fmt: skip
     assert {name: said[name] for name in wanted} == wanted
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from interlink.config import Config
+from interlink.config.model import NamespaceConfig
 from interlink.core.job.states import JobPhase
 from interlink.sidecars.slurm.doctor import compute, drivers, places
 from interlink.sidecars.slurm.doctor.check import Check, Finding, Site, Verdict, run_checks
@@ -37,6 +38,13 @@ def test_a_missing_command_is_named_with_its_key(site: Site) -> None:
     finding = drivers.LocalCommands().look(site)
     assert (finding.verdict, finding.said) == (Verdict.BAD, "no no-sbatch")
     assert "set No-sbatchPath" in finding.todo
+
+
+def test_pyslurm_does_not_fit_a_site_of_several_users(site: Site, config: Config) -> None:
+    config.namespaces["physics"] = NamespaceConfig(user="alice")
+    finding = drivers.Pyslurm().look(site)
+    assert (finding.verdict, finding.todo) == (Verdict.BAD, "cli and ssh become those users")
+    assert "Namespaces.physics.User: alice" in finding.said
 
 
 def test_the_controllers_answer_is_summed_up(site: Site) -> None:
