@@ -95,6 +95,13 @@ class JobFolders:
         entries = self.host.entries(self.root / USERS_FOLDER)
         return [entry.name for entry in entries if entry.is_folder and _USER.fullmatch(entry.name)]
 
+    def as_found(self) -> Iterator[tuple[str, "JobFolders"]]:
+        """Yield each user's root by name, our own ("") first; nothing is prepared in them. Raises OSError."""
+        yield "", self
+        for user in self.users():
+            assert self._host_of is not None  # noqa: S101 - else there are no users
+            yield user, JobFolders(self.root / USERS_FOLDER / user, self._host_of(user))
+
     def all(self, users: Collection[str]) -> Iterator["JobFolders"]:
         """Yield our own root and those of the users. Raises OSError where one cannot be had now."""
         yield self

@@ -18,7 +18,7 @@ from interlink.wire.decoding import decode_json
 log = logging.getLogger(__name__)
 
 
-class _Recorded(msgspec.Struct):
+class Recorded(msgspec.Struct):
     """The part of a plan that is ours."""
 
     record: PlanRecord
@@ -50,7 +50,7 @@ def recover(table: PodTable, folders: JobFolders) -> None:
 def adopt_folder(table: PodTable, folders: JobFolders, uid: str, user: str = "") -> LivePod | None:
     """Take a pod in by its job folder alone; None where the folder does not say whose it is."""
     try:
-        found = decode_json(folders.read_plan(uid) or b"", _Recorded).record
+        found = decode_json(folders.read_plan(uid) or b"", Recorded).record
         claim = folders.claimed_by(uid)
     except (msgspec.MsgspecError, OSError) as error:
         log.warning("%s has no usable %s (%s): left alone", folders.job(uid), PLAN_FILE, error)

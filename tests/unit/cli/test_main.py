@@ -14,7 +14,7 @@ def test_help_names_every_service(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert caught.value.code == 0
     text = capsys.readouterr().out
-    for command in ("api", "slurm", "vk", "mock", "config"):
+    for command in ("api", "slurm", "vk", "mock", "config", "doctor", "jobs"):
         assert f"\n    {command}" in text
 
 
