@@ -129,6 +129,7 @@ class VirtualKubelet:
         )
         self.updates = VolumeUpdates(context)
         self.pods = PodController(context, self.updates)
+        self.store.on_listed = self.pods.look_at_all
         self.feed = ChangeFeed(self.edge, self.link, book, self.store, self._on_snapshot)
         self.link.listeners.append(self._on_link)
         await supervise(self._loops(), stop)

@@ -43,6 +43,10 @@ class OwnKubelet:
             access = from_kubeconfig(self.bed.kubeconfig)
             async with VirtualKubelet(self.config, access, lambda: time.time() + self.ahead) as kubelet:
                 await kubelet.run(stop)
+            # A TLS connection says goodbye after its session has closed; a loop that ends before is told so by Python.
+            for transport in list(vars(loop)["_transports"].values()):
+                transport.abort()
+            await asyncio.sleep(0)
 
         def body() -> None:
             try:

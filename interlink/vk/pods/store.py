@@ -15,6 +15,8 @@ class PodStore:
 
     def __init__(self, listener: Callable[[str], None]) -> None:
         self.listener = listener
+        #: Called once, with the first complete list: all that waited for it may be decided now.
+        self.on_listed: Callable[[], None] = lambda: None
         self.pods: dict[str, PodRecord] = {}
         self.gone: dict[str, PodRecord] = {}
         self.names: dict[tuple[str, str], str] = {}
@@ -33,9 +35,11 @@ class PodStore:
         present = {record.uid for record in items}
         for uid in [uid for uid in self.pods if uid not in present]:
             self.remove(self.pods[uid])
-        self.listed = True
+        first, self.listed = not self.listed, True
         for record in items:
             self._put(record)
+        if first:
+            self.on_listed()
 
     def upsert(self, item: PodRecord) -> None:
         """Take a pod as it is now."""
