@@ -1,6 +1,6 @@
 """The downward API: fieldRef and resourceFieldRef of a pod, for environment variables and for volumes.
 
-Pure; called by ``environment.py`` and ``volumes.py``. Source of the rules: kubelet's pkg/fieldpath and
+Pure; called by ``environment.py`` and ``volumes/``. Source of the rules: kubelet's pkg/fieldpath and
 component-helpers/resource.
 """
 

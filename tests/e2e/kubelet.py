@@ -34,9 +34,13 @@ class OwnKubelet:
             kubeconfig=bed.kubeconfig,
         )
 
+    def remove_node(self) -> None:
+        """Remove the node; its pods go with it."""
+        self.bed.kubectl("delete", "node", self.node, "--ignore-not-found")
+
     @contextmanager
     def running(self) -> Iterator["OwnKubelet"]:
-        """Run it for the time of the block; raises what it died of."""
+        """Run it for the time of the block, as often as a test wants; raises what it died of."""
         loop, stop, died = asyncio.new_event_loop(), asyncio.Event(), list[BaseException]()
 
         async def run() -> None:
@@ -64,6 +68,5 @@ class OwnKubelet:
             if thread.is_alive():
                 loop.call_soon_threadsafe(stop.set)
             thread.join(30)
-            self.bed.kubectl("delete", "node", self.node, "--ignore-not-found")
         if died:
             raise died[0]

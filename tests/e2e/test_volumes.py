@@ -50,6 +50,13 @@ def claims(bed: Bed, cluster: Cluster) -> Iterator[None]:
     bed.kubectl("delete", "persistentvolume", "--wait=false", *names.values())
 
 
+@pytest.fixture
+def kubelet(bed: Bed, tmp_path: Path) -> Iterator[OwnKubelet]:
+    kubelet = OwnKubelet(bed, tmp_path)
+    yield kubelet
+    kubelet.remove_node()
+
+
 def mount(name: str, path: str, **fields: Any) -> dict[str, Any]:
     return {"name": name, "mountPath": path, **fields}
 
@@ -213,7 +220,7 @@ def test_what_changes_in_kubernetes_reaches_a_running_pods_files(cluster: Cluste
 
 
 def test_a_short_lived_token_is_renewed_for_a_running_pod(
-    cluster: Cluster, bed: Bed, land: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, bed: Bed, land: str, kubelet: OwnKubelet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A node of the test's own, whose clock is turned on by eight minutes: 80 % of the shortest life of a token."""
     monkeypatch.setattr("interlink.vk.volumes.updates.LOOK_SECONDS", 1.0)
@@ -228,12 +235,8 @@ def test_a_short_lived_token_is_renewed_for_a_running_pod(
         {"name": "t", "projected": {"sources": [source]}},
         {"name": "h", "hostPath": {"path": f"{land}/tokens", "type": "DirectoryOrCreate"}},
     ]
-    kubelet = OwnKubelet(bed, tmp_path)
     with kubelet.running():
-        wait_for(
-            "its node",
-            lambda: bed.kubectl("get", "node", kubelet.node, "--ignore-not-found", "-o", "name"),
-        )
+        wait_for("its node", lambda: bed.kubectl("get", "node", kubelet.node, "--ignore-not-found", "-o", "name"))
         cluster.start("token", containers=[shown], volumes=volumes, nodeName=kubelet.node)
         began = f"test -f {land}/tokens/began && echo began || true"
         wait_for("the container to begin", lambda: bed.site(["sh", "-c", began]))
@@ -243,6 +246,30 @@ def test_a_short_lived_token_is_renewed_for_a_running_pod(
     assert second["kubernetes.io"]["pod"] == first["kubernetes.io"]["pod"]
     assert second["aud"] == first["aud"] == ["vault"]
     assert second["iat"] > first["iat"]
+
+
+def test_what_changed_while_no_virtual_kubelet_was_there_is_brought_by_the_next(
+    cluster: Cluster, bed: Bed, land: str, kubelet: OwnKubelet
+) -> None:
+    def config_map(value: str) -> dict[str, Any]:
+        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"a": value}}
+
+    script = "touch /h/began; until [ $(cat /c/a) = 2 ]; do sleep 0.2; done"
+    shown = container(script, volumeMounts=[mount("c", "/c"), mount("h", "/h")])
+    volumes = [
+        {"name": "c", "configMap": {"name": "settings"}},
+        {"name": "h", "hostPath": {"path": f"{land}/restart", "type": "DirectoryOrCreate"}},
+    ]
+    cluster.apply(config_map("1"))
+    with kubelet.running():
+        wait_for("its node", lambda: bed.kubectl("get", "node", kubelet.node, "--ignore-not-found", "-o", "name"))
+        cluster.start("restart", containers=[shown], volumes=volumes, nodeName=kubelet.node)
+        began = f"test -f {land}/restart/began && echo began || true"
+        wait_for("the container to begin", lambda: bed.site(["sh", "-c", began]))
+        cluster.wait_phase("restart", "Running")
+    cluster.apply(config_map("2"))
+    with kubelet.running():
+        cluster.wait_phase("restart", "Succeeded")
 
 
 def _claims(token: str) -> dict[str, Any]:

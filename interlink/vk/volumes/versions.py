@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 LEAST_SECONDS = 30.0
 #: Requests a second where many are: half of what a kubelet may send (kubeAPIQPS 50). 10,000 objects take 400 s.
 RATE = 25.0
+#: The longest pause after a request that failed, whatever the server wishes: the loop must give signs of life.
+LONGEST_PAUSE = 30.0
 #: How long to wait where there is nothing to ask for.
 IDLE_SECONDS = 5.0
 
@@ -74,7 +76,7 @@ class Versions:
 
     async def run(self) -> None:
         """Ask for ever."""
-        backoff = Backoff(0.5, 30.0)
+        backoff = Backoff(0.5, LONGEST_PAUSE)
         while True:
             self.on_life()
             keys = list(self._users) if self.wanted() else []
@@ -90,7 +92,7 @@ class Versions:
                 except ApiError as error:
                     # The rest of the round goes on: what one request lacks (a right, say) another may have.
                     log.warning("whether volumes have changed is not known: %s", error)
-                    await backoff.sleep(error.retry_after)
+                    await backoff.sleep(min(error.retry_after, LONGEST_PAUSE))
                 await asyncio.sleep(max(0.0, pause - (self.clock() - began)))
 
     async def _ask(self, key: ObjectKey) -> None:
