@@ -179,19 +179,6 @@ async def test_4_empty_or_failed_pictures_kill_nothing(world: World, eventually:
     assert uid not in world.edge.deleted
 
 
-async def test_4_an_orphan_that_was_heard_of_before_the_pods_were_listed_is_ended(
-    world: World, eventually: Eventually
-) -> None:
-    other = PodStatus(name="q", UID="u-q", namespace="default", cluster="cluster-uid", node="vk-test", containers=[])
-    world.edge.tell(other)
-    world.api.fail("GET /api/v1/pods", 500, 1000)
-    async with world.running() as kubelet:
-        await eventually(lambda: hasattr(kubelet, "pods") and "u-q" in kubelet.pods.memories)
-        assert not kubelet.store.listed
-        world.api.failures.clear()
-        await eventually(lambda: "u-q" in world.edge.deleted)
-
-
 async def test_running_pod_unknown_to_the_edge_fails_after_grace(
     world: World, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ from interlink.vk.apiserver.errors import ApiError, RetryError
 from interlink.vk.apiserver.reflector import Reflector
 from interlink.vk.pods.record import PodRecord
 from interlink.vk.pods.store import PodStore
+from interlink.wire.messages import PodStatus
 
 World = Any  # of conftest.py
 Eventually = Callable[..., Any]
@@ -95,6 +96,19 @@ async def test_versions_that_begin_anew(world: World, eventually: Eventually) ->
         await world.delete("p")
         await eventually(lambda: uid in world.edge.deleted)
     assert world.edge.count("/create", uid) == 1
+
+
+async def test_an_orphan_that_was_heard_of_before_the_pods_were_listed_is_ended(
+    world: World, eventually: Eventually
+) -> None:
+    other = PodStatus(name="q", UID="u-q", namespace="default", cluster="cluster-uid", node="vk-test", containers=[])
+    world.edge.tell(other)
+    world.api.fail("GET /api/v1/pods", 500, 1000)
+    async with world.running() as kubelet:
+        await eventually(lambda: hasattr(kubelet, "pods") and "u-q" in kubelet.pods.memories)
+        assert not kubelet.store.listed
+        world.api.failures.clear()
+        await eventually(lambda: "u-q" in world.edge.deleted)
 
 
 def record(version: str, phase: str = "Pending") -> PodRecord:
