@@ -36,7 +36,8 @@ class Sidecar:
         )
         self._log = (state / "log").open("ab")
         command = [sys.executable, "-m", "interlink.cli.main", "slurm", "--config", str(config)]
-        self._process = subprocess.Popen(command, stdout=self._log, stderr=self._log)
+        environment = {**os.environ, "MALLOC_ARENA_MAX": "2"}  # as its systemd unit
+        self._process = subprocess.Popen(command, stdout=self._log, stderr=self._log, env=environment)
         deadline = time.monotonic() + 30
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:

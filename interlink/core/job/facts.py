@@ -1,6 +1,7 @@
 """What Slurm knows of one job, in one shape for every Slurm driver; filled by them, read by ``status``."""
 
 from dataclasses import dataclass
+from sys import intern
 
 from interlink.core.job.states import REQUEUES, JobPhase, job_phase
 
@@ -31,6 +32,11 @@ class JobFacts:
     restart_count: int = 0
     #: The batch script's exit status; shown in a sentence, never taken for a container's.
     exit_code: int | None = None
+
+    def __post_init__(self) -> None:
+        """Share the words that thousands of jobs have alike."""
+        object.__setattr__(self, "state", intern(self.state))
+        object.__setattr__(self, "reason", intern(self.reason))
 
     @property
     def phase(self) -> JobPhase:

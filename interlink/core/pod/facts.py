@@ -3,6 +3,8 @@
 Held for every living pod, so it is small; written into the job's plan, so it holds no secrets.
 """
 
+from sys import intern
+
 import msgspec
 
 from interlink.wire.messages import CLUSTER_ANNOTATION
@@ -24,6 +26,14 @@ class PodFacts(msgspec.Struct, frozen=True, kw_only=True):
     init_containers: list[tuple[str, str]] = []
     #: v1.PodSpec.restartPolicy.
     restart_policy: str = ""
+
+    def __post_init__(self) -> None:
+        """Share the words that thousands of pods have alike: a third of what a waiting pod takes."""
+        for name in ("namespace", "cluster", "node", "user", "restart_policy"):
+            msgspec.structs.force_setattr(self, name, intern(getattr(self, name)))
+        for name in ("containers", "init_containers"):
+            shared = [(intern(container), intern(image)) for container, image in getattr(self, name)]
+            msgspec.structs.force_setattr(self, name, shared)
 
     @classmethod
     def of(cls, pod: Pod) -> "PodFacts":

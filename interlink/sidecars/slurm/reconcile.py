@@ -199,7 +199,7 @@ def _track(pod: LivePod, snapshot: Snapshot, now: float) -> bool:
     job = snapshot.jobs.get(pod.job_id)
     if job is not None and job.uid == pod.uid:
         job = steady(job, pod.job, now)
-        changed = job != pod.job or pod.missing > 0
+        changed = (job is not pod.job and job != pod.job) or pod.missing > 0
         pod.job, pod.missing = job, 0
         return changed or job.phase is JobPhase.ENDED
     if snapshot.started <= pod.recorded_at:
