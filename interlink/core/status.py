@@ -4,12 +4,13 @@ Pure, and the only place where a container's state is made up: the runner's word
 job, Slurm's for whether there is a job. Called by the sidecar for each pod whose job or report changed.
 """
 
+import re
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from interlink.core.job.facts import JobFacts
-from interlink.core.job.states import JobEnd, JobPhase, job_end
+from interlink.core.job.states import STANDSTILLS, JobEnd, JobPhase, job_end
 from interlink.core.job.waiting import waiting
 from interlink.core.plan import Report
 from interlink.core.pod.facts import PodFacts
@@ -19,6 +20,8 @@ from interlink.wire.messages import PodStatus, SiteEvent
 #: Slurm's warning comes so many seconds before a job's time limit at most: a usual grace period, our margin, and the
 #: minute by which Slurm may be early (sbatch's manual on --signal).
 WARNED_SECONDS = 120
+#: Slurm's reason for a batch script that a signal ended, as ``RaisedSignal:9(Killed)``.
+_RAISED = re.compile(r"RaisedSignal:([0-9]+)")
 _LOST = JobEnd("JobLost", "is unknown to Slurm, and its pod runner reported no end", ordinary=True)
 
 
@@ -56,6 +59,9 @@ def pod_status(  # noqa: PLR0913 - one fact each, and given by name
     elif report is not None:
         status.hostIP, status.reason, status.message = report.host_ip, report.reason, report.message
         status.event = None if job is None else _suspension(job)
+        if status.event is not None:
+            for container in (*status.containers, *status.initContainers):
+                container["ready"] = container["ready"] and "running" not in container["state"]
     if over and settled:
         _end(status, job, report, lost=lost)
     return status
@@ -126,7 +132,8 @@ def _runs_again(report: Report, job: JobFacts) -> bool:
 
 
 def _suspension(job: JobFacts) -> SiteEvent | None:
-    if job.state != "SUSPENDED":
+    """Return what there is to say of a job whose processes stand still: nothing answers there, so nothing is ready."""
+    if not STANDSTILLS & {job.state, *job.flags}:
         return None
     words = f"Slurm job {job.job_id} is suspended: its processes stand still until it is resumed"
     return SiteEvent(key="Suspended", type="Warning", reason="Suspended", message=words)
@@ -172,11 +179,13 @@ def _sentence(end: JobEnd, job: JobFacts | None) -> str:
     if job is None:
         return end.sentence
     limit, code = job.time_limit_minutes, job.exit_code
+    raised = _RAISED.match(job.reason)
+    ended = "" if code is None else f" with exit code {code}"
     return end.sentence.format(
         by="" if job.cancelled_by is None else f" by the site's user {job.cancelled_by}",
         limit="" if limit is None else f" of {_minutes(limit)}",
         nodes=f" {job.nodes}" if job.nodes else "",
-        code="" if code is None else f" with exit code {code}",
+        code=f" by signal {raised[1]}" if raised else ended,
     )
 
 

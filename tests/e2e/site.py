@@ -2,14 +2,14 @@
 
 import shlex
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tests.e2e.waiting import wait_for
 from tests.testbed import site, slurm
 from tests.testbed.bed import Bed
-from tests.testbed.errors import UnhealthyError
+from tests.testbed.errors import CommandError, UnhealthyError
 
 CONF = "/etc/slurm/slurm.conf"
 
@@ -91,14 +91,23 @@ def setting(bed: Bed, key: str, value: str) -> Iterator[None]:
 
     slurmctld purges its memory once a minute, so a job is forgotten up to a minute after MinJobAge.
     """
+    with configured(bed, {key: value}):
+        yield
+
+
+@contextmanager
+def configured(bed: Bed, settings: Mapping[str, str], more: Sequence[str] = ()) -> Iterator[None]:
+    """Give keys of slurm.conf other values on the controller for a while, and append lines, such as a node's."""
     host = bed.layout.site_host("slurmctld").name
     before = bed.site(["cat", CONF], host=host)
-    lines = [line for line in before.splitlines() if not line.startswith(f"{key}=")]
-    _configure(bed, host, "\n".join([f"{key}={value}", *lines]) + "\n")
+    lines = [line for line in before.splitlines() if line.partition("=")[0] not in settings]
+    own = "\n".join([*(f"{key}={value}" for key, value in settings.items()), *lines, *more]) + "\n"
     try:
+        # Nodes that are not of the bed's layout make it unhealthy by its own book.
+        _configure(bed, host, own, lambda: _answers(bed) if more else _healthy(bed))
         yield
     finally:
-        _configure(bed, host, before)
+        _configure(bed, host, before, lambda: _healthy(bed))
 
 
 @contextmanager
@@ -115,9 +124,16 @@ def qos(bed: Bed, name: str, *options: str) -> Iterator[None]:
         bed.site([*sacctmgr, "delete", "qos", name], host=host)  # and from those who had it
 
 
-def _configure(bed: Bed, host: str, text: str) -> None:
+def _configure(bed: Bed, host: str, text: str, good: Callable[[], bool]) -> None:
     bed.site(["sh", "-c", f"printf %s {shlex.quote(text)} > {CONF} && scontrol reconfigure"], host=host)
-    wait_for("Slurm to take jobs", lambda: _healthy(bed), within=60)
+    wait_for("Slurm to take jobs", good, within=60)
+
+
+def _answers(bed: Bed) -> bool:
+    try:
+        return " UP" in bed.site(["scontrol", "ping"], host=bed.layout.site_host("slurmctld").name)
+    except CommandError:
+        return False
 
 
 def _healthy(bed: Bed) -> bool:

@@ -1,10 +1,11 @@
-"""What a pod's limits come to on real Slurm: shares of the job's CPUs."""
+"""What a pod's limits come to on real Slurm: shares of the job's CPUs, and a job that Slurm kills for its memory."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.sidecar import Json, Sidecar, own_sidecar, small_pod
+from tests.e2e.sidecar import Json, Sidecar, own_sidecar, small_pod, state_of
+from tests.e2e.site import setting
 from tests.testbed.bed import Bed
 
 
@@ -40,3 +41,16 @@ def test_nproc_in_a_container_is_its_cpu_limit_and_containers_have_cpus_of_their
     seen = {name: log(bed, sidecar, pod, name).splitlines() for name in names}
     assert {name: lines[-1] for name, lines in seen.items()} == {"first": "1", "second": "1", "all": str(cpus)}
     assert seen["first"][0] != seen["second"][0]
+
+
+def test_a_job_that_slurm_kills_for_its_memory_is_oom_killed(bed: Bed, sidecar: Sidecar) -> None:
+    eat = "import time; x = bytearray(600 << 20); x[::4096] = b'1' * len(x[::4096]); time.sleep(60)"
+    pod = small_pod(f'python3 -c "{eat}"')
+    # More than the job may have, and no limit of the container's own, which the runner would look after.
+    pod["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "1", "memory": "64Mi"}}
+    with setting(bed, "JobAcctGatherParams", "OverMemoryKill"):
+        assert sidecar.create(pod)[0] == 200
+        status = sidecar.wait_ended(pod)
+    assert (status["reason"], "out of memory" in status["message"]) == ("OOMKilled", True), status
+    ended = state_of(status)["terminated"]
+    assert (ended["exitCode"], ended["reason"]) == (137, "OOMKilled")

@@ -75,6 +75,8 @@ FLAGS = frozenset(
 REQUEUES = frozenset({"REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"})
 #: Somebody has to release the job.
 HOLDS = frozenset({"REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD"})
+#: The job has its nodes, and its processes were stopped (scontrol suspend, gang scheduling, scancel --signal=STOP).
+STANDSTILLS = frozenset({"SUSPENDED", "STOPPED"})
 _LINGERING_FLAGS = frozenset({"COMPLETING", "STAGE_OUT"})
 #: The job has its nodes, and they are still being made ready: nothing of it runs.
 STARTING = frozenset({"CONFIGURING", "POWER_UP_NODE"})
@@ -104,7 +106,8 @@ ENDS = {
     "FAILED": JobEnd("JobFailed", "failed{code} " + _SAID_NOTHING, ordinary=True),
     "LAUNCH_FAILED": JobEnd("LaunchFailed", "could not be launched on its node{nodes}", disruption=True),
     "NODE_FAIL": JobEnd("NodeFailure", "lost its node{nodes}", disruption=True),
-    "OUT_OF_MEMORY": JobEnd("OOMKilled", "ran out of memory"),
+    # Of a job of which the kernel killed any process; its containers know better what that came to.
+    "OUT_OF_MEMORY": JobEnd("OOMKilled", "ran out of memory", ordinary=True),
     "PREEMPTED": JobEnd("Preempted", "was preempted for a job of higher priority", 143, disruption=True),
     "REVOKED": JobEnd("Revoked", "was revoked, because another cluster of the federation runs it"),
     "TIMEOUT": JobEnd("DeadlineExceeded", "reached its time limit{limit}"),

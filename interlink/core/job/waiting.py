@@ -33,7 +33,10 @@ def waiting(job_id: str, job: JobFacts | None) -> tuple[dict[str, str], SiteEven
         return {"reason": PENDING_REASON, "message": words}, None
     if job.phase is not JobPhase.PENDING:
         place = f" on {job.nodes}" if job.nodes else ""
-        return {"reason": _CREATING, "message": f"Slurm job {job_id} has started{place}; its pod runner prepares"}, None
+        stage = f"has started{place}; its pod runner prepares"
+        if job.phase is not JobPhase.RUNNING:
+            stage = "is ending; its pod runner has said nothing"
+        return {"reason": _CREATING, "message": f"Slurm job {job_id} {stage}"}, None
     if STARTING & {job.state, *job.flags}:
         words = f"Pending in Slurm (job {job_id}): its nodes are being started"
         return {"reason": PENDING_REASON, "message": words}, None

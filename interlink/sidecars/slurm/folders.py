@@ -5,6 +5,7 @@ user's or a container's name that was not checked, and what lies at a final name
 """
 
 import hashlib
+import os
 import re
 import threading
 from collections.abc import Callable, Collection, Iterator
@@ -161,6 +162,15 @@ class JobFolders:
     def read(self, uid: str, name: str) -> bytes | None:
         """Return one of the job's small files, None where it is not there or is none. Raises OSError."""
         return self._at(uid).host.read(self.job(uid) / name)
+
+    def read_end(self, uid: str, name: str, most: int = 64 * 1024) -> bytes:
+        """Return the last bytes of one of the job's files, none where it is not there. Raises OSError."""
+        file = self._at(uid).host.open(self.job(uid) / name)
+        if file is None:
+            return b""
+        with file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - most))
+            return file.read(most)
 
     def claimed_by(self, uid: str) -> int | None:
         """Return the id of the job that runs, or ran, the pod: it wrote it down before it started anything.

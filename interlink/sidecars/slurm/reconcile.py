@@ -5,13 +5,16 @@ says that a job is over; a job that Slurm does not know is believed lost only af
 its folder and accounting were asked; of two jobs with one UID one is cancelled.
 """
 
+import dataclasses
 import logging
 import time
 from collections.abc import Iterable
 
+from interlink.core.job.batch_log import killed_for_memory
 from interlink.core.job.facts import JobFacts
 from interlink.core.job.states import JobPhase, job_end
 from interlink.core.job.waiting import steady
+from interlink.core.plan import BATCH_LOG
 from interlink.sidecars.slurm.driver import SlurmDriver, SlurmRefused, SlurmUnavailable
 from interlink.sidecars.slurm.folders import JobFolders, is_uid
 from interlink.sidecars.slurm.pods import LivePod, PodTable
@@ -72,6 +75,8 @@ class Reconciler:
         for pod in changed:
             self._await_report(pod)
         self._believe_missing([pod for pod in changed if pod.missing])
+        for pod in changed:
+            self._look_for_memory(pod)
         self._table.refresh(changed)
 
     def _settle_doubt(self, pod: LivePod, snapshot: Snapshot) -> None:
@@ -155,6 +160,21 @@ class Reconciler:
                 pod.ended_seen = now
             finished = pod.report is not None and pod.report.finished
             pod.settled = finished or now - pod.ended_seen >= self._patience(pod)
+
+    def _look_for_memory(self, pod: LivePod) -> None:
+        """Let a job count as what it was if Slurm killed it for its memory, which only the job's own log says."""
+        job = pod.job
+        killed = job is not None and job.phase is JobPhase.ENDED and job.state == "FAILED" and job.nodes
+        if job is None or not killed or not pod.settled or (pod.report is not None and pod.report.finished):
+            return
+        try:
+            log_end = self._folders.read_end(pod.uid, BATCH_LOG)
+        except OSError as error:
+            log.warning("what ended Slurm job %d is not known: %s", job.job_id, error)
+            return
+        if killed_for_memory(log_end):
+            with self._table.lock:
+                pod.job = dataclasses.replace(job, state="OUT_OF_MEMORY")
 
     def _patience(self, pod: LivePod) -> float:
         """Return how long the runner's last report is waited for: a moment where it was killed before its first."""

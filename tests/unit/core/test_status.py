@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from interlink.core.job.facts import JobFacts
-from interlink.core.job.states import ENDS, PHASES, JobPhase
+from interlink.core.job.states import ENDS, PHASES, STANDSTILLS, JobPhase
 from interlink.core.plan import Report
 from interlink.core.pod.facts import PodFacts
 from interlink.core.status import pod_status
@@ -57,6 +57,7 @@ def _states(status: PodStatus) -> list[dict[str, Any]]:
         ("12", _job("RUNNING", "CONFIGURING", nodes="c1"), "SlurmPending", "its nodes are being started"),
         ("12", _job("PENDING", "POWER_UP_NODE"), "SlurmPending", "its nodes are being started"),
         ("12", _job("RUNNING", nodes="c1"), "ContainerCreating", "Slurm job 12 has started on c1"),
+        ("12", _job("NODE_FAIL", "COMPLETING", nodes="c1"), "ContainerCreating", "Slurm job 12 is ending"),
     ],
 )
 def test_before_the_runner_speaks_all_containers_wait_and_say_for_what(
@@ -144,6 +145,26 @@ def test_a_container_that_the_kernel_killed_for_memory_says_so() -> None:
     assert report.containers[1]["state"]["terminated"]["reason"] == "Error", "the report itself is left as it was"
 
 
+def test_containers_that_succeeded_after_one_was_killed_for_memory_have_succeeded() -> None:
+    # Slurm calls a job OUT_OF_MEMORY once the kernel has killed anything in it, whatever its script's exit status.
+    well = {"terminated": {"exitCode": 0, "reason": "Completed"}}
+    status = _merge(_job("OUT_OF_MEMORY"), _report(well, well, finished=True))
+    assert (_states(status), status.ended, status.reason) == ([well, well], True, "")
+
+
+@pytest.mark.parametrize("job", [_job("SUSPENDED"), _job("RUNNING", "STOPPED"), _job("STOPPED")])
+def test_while_a_job_stands_still_its_containers_run_and_are_not_ready(job: JobFacts) -> None:
+    report = _report(RUNNING, ENDED)
+    status = _merge(job, report)
+    assert _states(status) == [RUNNING, ENDED]
+    assert [(c["ready"], c["started"]) for c in status.containers] == [(False, True), (False, False)]
+    assert status.event is not None
+    assert (status.event.reason, status.event.type) == ("Suspended", "Warning")
+    assert "stand still until it is resumed" in status.event.message
+    resumed = _merge(_job("RUNNING"), report)
+    assert (resumed.containers[0]["ready"], resumed.event) == (True, None)
+
+
 def test_a_job_that_never_ran_ends_its_containers_without_a_start() -> None:
     (state, _) = _states(_merge(_job("CANCELLED", end_time=END)))
     assert (state["terminated"]["startedAt"], state["terminated"]["finishedAt"]) == (None, "2026-01-01T00:00:30Z")
@@ -153,6 +174,12 @@ def test_a_failed_job_without_a_report_shows_where_to_look() -> None:
     status = _merge(_job("FAILED", exit_code=127))
     assert status.reason == "JobFailed"
     assert "failed with exit code 127 before the pod runner could report" in status.message
+
+
+@pytest.mark.parametrize("exit_code", [137, None])
+def test_a_job_whose_runner_was_killed_says_by_which_signal(exit_code: int | None) -> None:
+    job = _job("FAILED", reason="RaisedSignal:9(Killed)", exit_code=exit_code)
+    assert _merge(job).message.startswith("Slurm job 12 failed by signal 9 before the pod runner could report")
 
 
 def test_a_last_report_that_may_be_on_its_way_is_waited_for() -> None:
@@ -185,7 +212,8 @@ def test_whatever_comes_together_the_status_is_whole(
     for container in status.containers:
         assert len(container["state"]) == 1
         assert not (status.ended and "terminated" not in container["state"])
-        assert container["ready"] == ("running" in container["state"])
+        stands_still = job is not None and job.state in STANDSTILLS
+        assert container["ready"] == ("running" in container["state"] and not stands_still)
 
 
 def test_every_sentence_can_be_filled() -> None:
@@ -227,7 +255,7 @@ def test_the_exit_code_of_a_container_that_ended_is_kept_whatever_slurm_says(
     assert _states(status)[0]["terminated"]["finishedAt"] == "2026-01-01T00:00:02Z"
 
 
-@pytest.mark.parametrize("state", sorted(ENDS.keys() - {"COMPLETED", "FAILED"}))
+@pytest.mark.parametrize("state", sorted(state for state, end in ENDS.items() if not end.ordinary))
 def test_no_end_by_slurm_passes_for_a_pod_that_succeeded(state: str) -> None:
     """A killed job may leave a clean last report: the pod says still what became of it."""
     status = _merge(_job(state), _report(ENDED, ENDED, finished=True))

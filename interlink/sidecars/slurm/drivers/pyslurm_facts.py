@@ -14,6 +14,8 @@ from interlink.core.job.facts import JobFacts
 from interlink.core.job.states import JobPhase, job_phase, parse_state
 from interlink.sidecars.slurm.driver import Capacity
 
+#: slurmdbd's words for no node.
+_NO_NODES = "None assigned"
 _STARTED = (JobPhase.RUNNING, JobPhase.COMPLETING, JobPhase.ENDED)
 
 
@@ -45,6 +47,7 @@ def capacity(partitions: Set[str], nodes: Iterable[Any]) -> Capacity:
 def _facts(job: Any, *, nodes: str | None, reason: str | None, restarts: int | None) -> JobFacts:
     """Return the facts that both kinds of job have under the same name, and those three."""
     state, flags = parse_state(str(job.state or ""))
+    nodes = "" if nodes in (None, _NO_NODES) else nodes
     phase = job_phase(state, flags)
     return JobFacts(
         job_id=int(job.id),
@@ -53,11 +56,12 @@ def _facts(job: Any, *, nodes: str | None, reason: str | None, restarts: int | N
         flags=flags,
         reason=reason or "",
         submit_time=_seconds(job.submit_time),
-        start_time=_seconds(job.start_time) if phase in _STARTED else None,
+        # A job that ended in the queue has the time of its end there.
+        start_time=_seconds(job.start_time) if phase in _STARTED and nodes else None,
         expected_start=_seconds(job.start_time) if state == "PENDING" and phase is JobPhase.PENDING else None,
         end_time=_seconds(job.end_time) if phase is JobPhase.ENDED else None,
         time_limit_minutes=job.time_limit if isinstance(job.time_limit, int) else None,
-        nodes=nodes or "",
+        nodes=nodes,
         restart_count=int(restarts or 0),
     )
 

@@ -251,3 +251,28 @@ def test_an_estimate_that_moves_a_little_is_no_news(tmp_path: Path) -> None:
     bench.driver.move(1, "PENDING", expected_start=start + 3600)
     bench.reconciler.poll()
     assert len(bench.journal.after(cursor, 0).statuses) == 1
+
+
+def test_a_job_that_slurmd_killed_for_its_memory_is_told_by_its_own_log(bench: Bench) -> None:
+    bench.report(1)
+    bench.spool.tick()
+    log = bench.folders.job(UID) / "batch.log"
+    log.write_bytes(b"x" * 100_000 + b"\n[2026] error: StepId=1.batch exceeded memory limit (9 > 8), being killed\n")
+    bench.driver.move(1, "FAILED", reason="RaisedSignal:9(Killed)")
+    bench.reconciler.poll()
+    status = bench.status()
+    assert status is not None
+    assert (status.ended, status.reason, status.message) == (True, "OOMKilled", "Slurm job 1 ran out of memory")
+    ended = status.containers[0]["state"]["terminated"]
+    assert (ended["exitCode"], ended["reason"]) == (137, "OOMKilled")
+
+
+@pytest.mark.parametrize("log", ["nothing of that kind", None])
+def test_one_that_was_killed_for_another_reason_or_has_no_log_has_failed(bench: Bench, log: str | None) -> None:
+    if log is not None:
+        (bench.folders.job(UID) / "batch.log").write_text(log)
+    bench.driver.move(1, "FAILED", reason="RaisedSignal:9(Killed)")
+    bench.reconciler.poll()
+    status = bench.status()
+    assert status is not None
+    assert (status.ended, status.reason) == (True, "JobFailed")
