@@ -53,7 +53,8 @@ _SPOOL_SECONDS, _SLURM_SECONDS, _HOUSEKEEPING_SECONDS = 0.2, 0.2, 60.0
 #: With no living pod Slurm is asked this much less often.
 _IDLE_FACTOR = 5
 #: The pause between two looks is so much longer than one takes: thousands of jobs are looked at less often.
-_POLL_SHARE = 4
+#: Not so while a job is about to end.
+_POLL_SHARE, _HURRY_SHARE = 4, 1
 #: After so many creates since the last look it is longer still, within bounds: libslurm takes one call at a time, and
 #: submits wait for the look.
 _MANY_CREATES, _CREATING_SHARE, _CREATING_SECONDS = 10, 19, 2.0
@@ -207,9 +208,10 @@ class SlurmBackend:
     def _slurm_step(self) -> None:
         """Poll when it is time, then end what is to be ended."""
         interval = self._config.slurm_poll_seconds * (1 if self._table.living else _IDLE_FACTOR)
-        if time.monotonic() < self._table.hurry_until:
+        hurry = time.monotonic() < self._table.hurry_until
+        if hurry:
             interval = min(interval, _SLURM_SECONDS)
-        interval = max(interval, self._poll_cost * _POLL_SHARE)
+        interval = max(interval, self._poll_cost * (_HURRY_SHARE if hurry else _POLL_SHARE))
         if self._table.recorded - self._last_recorded > _MANY_CREATES:
             interval = max(interval, min(self._poll_cost * _CREATING_SHARE, _CREATING_SECONDS))
         if self._site.outage:
