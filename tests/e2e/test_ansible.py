@@ -1,32 +1,16 @@
 """The playbooks as an administrator runs them: once, again, in check mode, and for what they leave on the hosts."""
 
 import json
-import os
 import re
 import subprocess
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.demo import playbook
-from tests.demo.project import ROOT
-from tests.testbed import host, inventory, site
+from tests.e2e.fresh import fresh_host, run
 from tests.testbed.bed import Bed
 from tests.testbed.errors import CommandError
-from tests.testbed.layout import Host, Layout
-from tests.testbed.part import Step
-
-
-def run(command: list[str]) -> str:
-    """Run ansible-playbook; fail with all that it said."""
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **playbook.environment()}, capture_output=True, text=True, timeout=900,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def changed(output: str) -> int:
@@ -47,36 +31,10 @@ def test_a_second_run_changes_nothing(bed: Bed) -> None:
     assert changed(output) == 0, output
 
 
-@pytest.fixture
-def fresh_host(bed: Bed, tmp_path: Path) -> Iterator[Path]:
-    """The inventory of a site whose edge host was never touched."""
-    member = Host("fresh", 30, ("edge",))
-    other = Bed(bed.paths, Layout(site=(member,), cluster=bed.layout.cluster))
-    container = site.container(other, member)
-    step = Step("fresh", tmp_path / "fresh.log", stop=threading.Event())
-
-    def check() -> str:
-        site.record_host_key(other, member)
-        return site.host_health(other, member)
-
-    host.ensure(other, step, container, check, within=60)
-    file = tmp_path / "inventory.yml"
-    file.write_text(inventory.render(other))
-    yield file
-    bed.docker.remove_container(member.container)
-
-
-def test_check_mode_on_a_fresh_host_tells_and_changes_nothing(bed: Bed, fresh_host: Path) -> None:
-    options = ["--check", "--diff", "--extra-vars", json.dumps({"interlink_namespace": "interlink-fresh"})]
-    command = [
-        str(fresh_host) if word == str(bed.paths.inventory) else word for word in playbook.command(bed, *options)
-    ]
-    output = run(command)
-    assert changed(output) > 0
-    assert (
-        bed.docker.exec("interlink-fresh", ["sh", "-c", "ls -d /etc/interlink /opt/interlink 2>/dev/null || true"])
-        == ""
-    )
+def test_check_mode_on_a_fresh_host_tells_and_changes_nothing(bed: Bed, tmp_path: Path) -> None:
+    with fresh_host(bed, tmp_path, interlink_namespace="interlink-fresh") as fresh:
+        assert changed(run(fresh.command("--check", "--diff"))) > 0
+        assert fresh.sh("ls -d /etc/interlink /opt/interlink 2>/dev/null || true") == ""
     assert "interlink-fresh" not in bed.kubectl("get", "namespaces", "-o", "name")
 
 
