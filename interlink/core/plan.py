@@ -139,6 +139,8 @@ class PlanContainer(msgspec.Struct, kw_only=True, rename="camel"):
     #: Numeric ids of securityContext, already allowed by the site's policy; None is the job's own user.
     run_as_user: int | None = None
     run_as_group: int | None = None
+    #: The runner holds it against the image's user, as the kubelet does.
+    run_as_non_root: bool = False
 
 
 class PlanCredential(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):

@@ -14,6 +14,7 @@ from interlink.runner.crilog import Log
 from interlink.runner.ending import Ending
 from interlink.runner.enter import Entry, entry, process_inside
 from interlink.runner.files import RunnerError, words
+from interlink.runner.folder import WorkingFolder
 from interlink.runner.opening import Opening
 from interlink.runner.probes import Probes
 from interlink.runner.process import KILLED, Process
@@ -23,6 +24,7 @@ from interlink.runner.runtimes.base import granted
 from interlink.runner.streams import Streams
 from interlink.runner.termination import LastWords
 from interlink.runner.times import now, seconds
+from interlink.runner.users import refusal
 
 if TYPE_CHECKING:
     from interlink.runner.pod import PodRunner
@@ -45,6 +47,7 @@ class Container:
         self.opening: Optional[Opening] = None
         self.ending: Optional[Ending] = None
         self.probes = Probes(spec, self._act)
+        self.folder = WorkingFolder(plan, spec, pod.runtime, pod.guard)
         #: What a container waits for that has not been started yet, in the kubelet's word.
         self.unborn = "PodInitializing" if plan.get("initContainers") else "ContainerCreating"
         self.state: Dict[str, Any] = {"waiting": {"reason": self.unborn}}
@@ -95,6 +98,7 @@ class Container:
     def stop(self, clock: float, grace: float) -> None:
         """End the container, and let it not start again; asked again, the grace period that ends earlier counts."""
         if self.process is None:
+            self.folder.cancel()
             self._never_again()
         elif self.ending is None:
             self._end_run(clock, grace)
@@ -115,7 +119,7 @@ class Container:
 
     def descriptors(self) -> List[int]:
         """Return the descriptors that say that a hook or an attempt of a probe has ended."""
-        parts = [part for part in (self.opening, self.ending, self.probes) if part is not None]
+        parts = [part for part in (self.opening, self.ending, self.probes, self.folder) if part is not None]
         return [descriptor for part in parts for descriptor in part.descriptors()]
 
     def _id(self) -> str:
@@ -125,9 +129,9 @@ class Container:
     def _start(self, clock: float) -> None:
         if self.image is not None and not self._image_is_there(clock):
             return
-        waiting = self.pod.egress.waiting()
+        waiting = self._waiting(clock)
         if waiting is not None:
-            self._set({"waiting": {**waiting, "reason": self.unborn}})
+            self._set({"waiting": {"reason": self.unborn, **waiting}})
             return
         self.restarts += 1 if self.ran else 0
         self.ran = True
@@ -144,6 +148,19 @@ class Container:
                 # By its id, whoever follows the log knows that a run is under way.
                 self._set({"waiting": {"reason": self.unborn}})
                 self.pod.changed = True
+
+    def _waiting(self, clock: float) -> Optional[Dict[str, str]]:
+        """Return what the container waits for once its image is there, None where it can be made."""
+        image = None if self.image is None else self.image.file
+        refused = refusal(self.pod.plan, self.spec, image, self.pod.runtime)
+        if refused:
+            # As of an image that cannot be had: the next container has its turn.
+            self.passed = self.passed or self.role == "main"
+            return {"reason": "CreateContainerConfigError", "message": refused}
+        egress = self.pod.egress.waiting()
+        if egress is not None:
+            return {**egress, "reason": self.unborn}
+        return None if self.folder.step(image, clock) else {}
 
     def _image_is_there(self, clock: float) -> bool:
         assert self.image is not None
@@ -162,7 +179,7 @@ class Container:
         image = None if self.image is None else self.image.file
         egress = self.pod.egress
         with self.pod.volumes.mounts(self.spec) as mounts:
-            binds = [*mounts.binds, self.words.begin(), *egress.binds()]
+            binds = self.folder.binds([*mounts.binds, self.words.begin(), *egress.binds()])
             launch = self.pod.runtime.launch(self.spec, image, binds, egress.variables(granted(self.spec)))
             self.launch = launch
             if self.spec.get("mpi"):

@@ -125,6 +125,8 @@ def test_a_private_image_runs_as_it_says_and_is_only_for_who_may_have_it(
         private(registry, "command", command=["echo", "own  words"]),
         private(registry, "both", command=["sh", "-c", 'pwd; echo "$@" > /dev/termination-log', "sh"], args=["last"],
                 workingDir="/usr"),
+        private(registry, "user", command=["sh", "-c", "id -un; echo $HOME; touch ~/x && echo writable"],
+                securityContext={"runAsNonRoot": True}),
         private(registry, "image-env", command=show),
         private(registry, "pod-env", command=show, env=env),
     ]  # fmt: skip
@@ -135,6 +137,7 @@ def test_a_private_image_runs_as_it_says_and_is_only_for_who_may_have_it(
     assert cluster.logs("matrix", "-c", "args") == "/work/dir\n[entry point][][x y]"
     assert cluster.logs("matrix", "-c", "command") == "own  words\n"
     assert cluster.logs("matrix", "-c", "both") == "/usr\n"
+    assert cluster.logs("matrix", "-c", "user") == "interlink\n/home/interlink\nwritable\n"  # and not 1234
     statuses = {item["name"]: item for item in pod["status"]["containerStatuses"]}
     assert statuses["both"]["state"]["terminated"]["message"] == "last\n"
 

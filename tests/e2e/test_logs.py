@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from tests.e2e.cluster import Cluster
+from tests.e2e.cluster import Cluster, container
+from tests.e2e.waiting import wait_for
 from tests.testbed.errors import CommandError
 
 
@@ -42,3 +43,22 @@ def test_an_unknown_container_is_refused_in_words(cluster: Cluster) -> None:
     cluster.wait_phase("known", "Succeeded")
     with pytest.raises(CommandError, match="container nobody is not valid for pod known"):
         cluster.logs("known", "-c", "nobody")
+
+
+def test_a_followed_log_goes_on_over_a_post_start_hook(cluster: Cluster) -> None:
+    hook = {"postStart": {"exec": {"command": ["sleep", "4"]}}}
+    script = "for i in 1 2 3 4 5 6 7 8; do echo line $i; sleep 1; done"
+    cluster.start("hooked", containers=[container(script, lifecycle=hook)])
+    wait_for("the first line", lambda: _first_lines(cluster), within=90)
+    with cluster.follow("hooked") as reader:
+        assert reader.stdout is not None
+        lines = [line.strip() for line in reader.stdout]
+        assert reader.wait(timeout=30) == 0
+    assert lines == [f"line {number}" for number in range(1, 9)]
+
+
+def _first_lines(cluster: Cluster) -> str:
+    try:
+        return cluster.logs("hooked")
+    except CommandError:
+        return ""  # it has not started yet

@@ -105,6 +105,8 @@ def _contexts(pod: Pod) -> Iterator[tuple[str, SecurityContext]]:
 
 def _refuse_others(where: str, context: SecurityContext, account: Account) -> None:
     """Raise UnsupportedPod for a user or group that the job does not have."""
+    if context.runAsNonRoot and account.uid == 0:
+        raise UnsupportedPod(f"{where}: runAsNonRoot is not possible: the job runs as {account.name} (0)")
     if context.runAsUser is not None and context.runAsUser != account.uid:
         raise UnsupportedPod(
             f"{where}: runAsUser {context.runAsUser} is not possible: the job runs as {account.name} "

@@ -15,7 +15,7 @@ from interlink.core.pod.runtime import Runtimes, plan_runtime
 from interlink.core.pod.unsupported import refuse_unsupported
 from interlink.core.pod.volumes import VolumePolicy, plan_volumes, refuse_devices
 from interlink.wire.messages import RetrievedPodData
-from interlink.wire.pod import Pod
+from interlink.wire.pod import Pod, SecurityContext
 
 _GRACE_SECONDS = 30
 
@@ -46,15 +46,18 @@ def build_plan(request: RetrievedPodData, *, folder: str, spool: str, settings: 
     runtime = msgspec.structs.replace(
         plan_runtime(pod, settings.runtimes), credentials=registry_credentials(request.imagePullSecrets)
     )
-    refuse_devices(volumes, runtime.kind)
     around = Surroundings(
         volumes=frozenset(volume.name for volume in volumes),
         runtime=runtime.kind,
         image_prefix=settings.image_prefix,
         own_folder=posixpath.commonpath([folder, spool]),
+        security=pod.spec.securityContext or SecurityContext(),
     )
     if len({container.name for container in everyone}) < len(everyone):
         raise UnsupportedPod("two containers of the pod have the same name")
+    init = [plan_container(item, around) for item in pod.spec.initContainers or ()]
+    main = [plan_container(item, around) for item in pod.spec.containers]
+    refuse_devices(volumes, runtime.kind, [*init, *main])
     return Plan(
         namespace=pod.metadata.namespace,
         name=pod.metadata.name,
@@ -68,8 +71,8 @@ def build_plan(request: RetrievedPodData, *, folder: str, spool: str, settings: 
         volumes=volumes,
         scratch=policy.scratch,
         protected=list(policy.protected),
-        init_containers=[plan_container(item, around) for item in pod.spec.initContainers or ()],
-        containers=[plan_container(item, around) for item in pod.spec.containers],
+        init_containers=init,
+        containers=main,
     )
 
 

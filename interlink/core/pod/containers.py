@@ -1,6 +1,6 @@
 """One container of a pod, regular or init → its part of the plan. Called by ``build``."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from interlink.core.errors import UnsupportedPod
@@ -10,7 +10,7 @@ from interlink.core.pod.mounts import plan_mount
 from interlink.core.pod.paths import check_absolute, check_label, check_text, check_variable
 from interlink.core.pod.probes import plan_hook, plan_probe
 from interlink.core.quantity import parse_quantity
-from interlink.wire.pod import Container
+from interlink.wire.pod import Container, SecurityContext
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +24,8 @@ class Surroundings:
     image_prefix: str
     #: The folder of all that is the sidecar's own, out of which no image may come.
     own_folder: str
+    #: The pod's own, below each container's.
+    security: SecurityContext = field(default_factory=SecurityContext)
 
 
 def plan_container(container: Container, around: Surroundings) -> PlanContainer:
@@ -43,6 +45,7 @@ def plan_container(container: Container, around: Surroundings) -> PlanContainer:
         plan_mount(where, mount, around.volumes, variables, around.runtime) for mount in container.volumeMounts or ()
     ]
     image = container.image
+    own, of_pod = container.securityContext or SecurityContext(), around.security
     return PlanContainer(
         name=name,
         image=image if host else image_name(where, image, around.image_prefix, around.own_folder),
@@ -65,6 +68,9 @@ def plan_container(container: Container, around: Surroundings) -> PlanContainer:
         stdin=container.stdin,
         stdin_once=container.stdinOnce,
         tty=container.tty,
+        run_as_user=of_pod.runAsUser if own.runAsUser is None else own.runAsUser,
+        run_as_group=of_pod.runAsGroup if own.runAsGroup is None else own.runAsGroup,
+        run_as_non_root=bool(of_pod.runAsNonRoot if own.runAsNonRoot is None else own.runAsNonRoot),
     )
 
 

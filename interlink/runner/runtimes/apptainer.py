@@ -14,7 +14,7 @@ What apptainer 1.4 was seen to do decides the form:
 import os
 from typing import Any, Dict, List, Optional, Sequence
 
-from interlink.runner.files import write_whole
+from interlink.runner.files import RunnerError, write_whole
 from interlink.runner.runtimes.base import (
     IDENTIFIER,
     Bind,
@@ -24,6 +24,7 @@ from interlink.runner.runtimes.base import (
     Runtime,
     Source,
     command_line,
+    is_device,
     parents_first,
     runtimes_own,
     variables,
@@ -65,6 +66,9 @@ SQUASHFS = "-mem 64M -processors 2"
 class Apptainer(Runtime):
     """apptainer exec and run; images are SIF files."""
 
+    root_options = frozenset({"--fakeroot", "-f"})
+    no_folder = "failed to set working directory: chdir {}: no such file or directory"
+
     @classmethod
     def program(cls) -> str:
         """See Runtime."""
@@ -93,6 +97,9 @@ class Apptainer(Runtime):
         environment = self.environment(image, pairs)
         argv += ["--mount", _mount(self._scripts(whole=image.config is not None))]
         for bind in parents_first(binds):
+            if is_device(bind.source) and bind.destination != bind.source:
+                text = "apptainer lets a container open the device {0} at {0} alone, not at {1}"
+                raise RunnerError(text.format(bind.source, bind.destination))
             # What the host's /dev has by that name (the stage of volumes.py sees to it) apptainer shows by itself.
             there = bind.destination.rstrip("/") in (*DEV_FOLDERS, bind.source)
             if bind.destination.startswith(DEV) and not there:

@@ -8,7 +8,8 @@ import base64
 import json
 import os
 import re
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+import stat
+from typing import Any, Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from interlink.runner.files import RunnerError, write_whole
 
@@ -17,6 +18,8 @@ Pairs = Iterable[Tuple[str, str]]
 #: What every program takes for a variable's name.
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 HOST_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#: A program that no image has.
+NOTHING = "/.interlink-nothing"
 
 
 class Bind(NamedTuple):
@@ -74,6 +77,10 @@ class Runtime:
     images = True
     #: What a pulled image's file in the site's cache is called.
     suffix = ".sif"
+    #: Options that make a container's user root of its user namespace.
+    root_options: "FrozenSet[str]" = frozenset()
+    #: What the runtime says of a working folder ({}) that the image has not; empty where nobody has seen that.
+    no_folder = ""
 
     def __init__(self, plan: Dict[str, Any]) -> None:
         self.plan = plan
@@ -92,6 +99,16 @@ class Runtime:
         Raises RunnerError for what this runtime cannot do.
         """
         raise NotImplementedError
+
+    def look(self, spec: Dict[str, Any], image: ImageFile) -> Optional[Launch]:
+        """Return a command that ends at once, and says ``no_folder`` if the image has no such working folder.
+
+        None where the runtime does not say so. Raises RunnerError.
+        """
+        if not self.no_folder:
+            return None
+        wanted = {"name": spec["name"], "workingDir": spec["workingDir"], "command": [NOTHING]}
+        return self.launch(wanted, image, (), ())
 
     def pull(self, source: Source, target: str, scratch: str) -> List[Launch]:
         """Return the commands that make the file ``target`` of an image.
@@ -136,6 +153,15 @@ def write_docker_config(source: Source, path: str) -> None:
         entry = {"auth": base64.b64encode(pair).decode("ascii")}
     registry = "https://index.docker.io/v1/" if source.registry == "docker.io" else source.registry
     write_whole(path, json.dumps({"auths": {registry: entry}}).encode("ascii"))
+
+
+def is_device(path: str) -> bool:
+    """Return whether a path of this node is a character or block device."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
 
 
 def parents_first(binds: Sequence[Bind]) -> List[Bind]:

@@ -28,12 +28,16 @@ from interlink.runner.runtimes.base import (
 
 #: A writable layer in memory, a /tmp of its own, and of the job's environment nothing.
 OPTIONS = ["--write-fake", "--private-tmp", "--unset-env=*", "--env-no-expand"]
+#: terminationMessagePath where the pod says none. A container's /dev is the node's, where nobody can make it.
+LAST_WORDS = "/dev/termination-log"
 
 
 class Charliecloud(Runtime):
     """ch-image, ch-convert and ch-run."""
 
     suffix = ".sqfs"
+    root_options = frozenset({"--uid=0", "-u0"})
+    no_folder = "can't cd to {}: No such file or directory"
 
     @classmethod
     def program(cls) -> str:
@@ -54,14 +58,15 @@ class Charliecloud(Runtime):
             argv += ["{}={}".format(option, spec[key])] if spec.get(key) is not None else []
         folder = working_folder(spec, image)
         argv += ["--cd=" + folder] if folder else []
-        argv += ["--bind={}".format(self._bind(bind)) for bind in parents_first(binds)]
+        shown = [bind for bind in parents_first(binds) if bind.destination != LAST_WORDS]
+        argv += ["--bind={}".format(self._bind(bind)) for bind in shown]
         environment = runtimes_own("HOME", "USER", "TMPDIR")
         return Launch([*argv, image.path, "--", *command_line(spec, image)], environment, deaf=True)
 
     def pull(self, source: Source, target: str, scratch: str) -> List[Launch]:
         """See Runtime. The storage folder is of this pull alone."""
         name = registry_name(source, "Charliecloud")
-        options = ["--storage=" + os.path.join(scratch, "storage")]
+        options = ["--storage", os.path.join(scratch, "storage")]  # two words: ch-convert knows no other form
         login = ["--auth"] if source.username else []
         secret = {"CH_IMAGE_USERNAME": source.username, "CH_IMAGE_PASSWORD": source.password} if login else {}
         insecure = ["--tls-no-verify"] if source.insecure else []
@@ -75,6 +80,8 @@ class Charliecloud(Runtime):
         own = os.path.join(self.plan["folder"], "")
         if bind.read_only and not bind.source.startswith(own):
             raise RunnerError("Charliecloud cannot mount {} read-only".format(bind.source))
+        if bind.destination.startswith("/dev/") and not os.path.exists(bind.destination):
+            raise RunnerError("Charliecloud cannot mount at {}: /dev is the node's".format(bind.destination))
         for path in (bind.source, bind.destination):
             if ":" in path:
                 raise RunnerError("Charliecloud cannot mount {!r}: a path with a colon".format(path))

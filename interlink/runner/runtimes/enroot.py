@@ -41,6 +41,7 @@ class Enroot(Runtime):
     """enroot import and start; images are squashfs files."""
 
     suffix = ".sqsh"
+    root_options = frozenset({"--root", "-r"})
 
     @classmethod
     def program(cls) -> str:

@@ -15,6 +15,7 @@ from interlink.runner.runtimes.base import (
     Pairs,
     Runtime,
     Source,
+    is_device,
     parents_first,
     registry_name,
     runtimes_own,
@@ -35,6 +36,8 @@ class PodmanHpc(Runtime):
     """podman-hpc pull and run."""
 
     suffix = ".podman"
+    root_options = frozenset({"--user=0", "--user=root", "--userns=host"})
+    no_folder = 'workdir "{}" does not exist on container'
 
     @classmethod
     def program(cls) -> str:
@@ -60,7 +63,9 @@ class PodmanHpc(Runtime):
             argv += ["--user={}".format(user if group is None else "{}:{}".format(user, group))]
         argv += ["--workdir=" + spec["workingDir"]] if spec.get("workingDir") else []
         for bind in parents_first(binds):
-            argv += ["--mount", _mount(bind)]
+            # A mount would be one with nodev.
+            device = ["--device={}:{}".format(bind.source, bind.destination)] if is_device(bind.source) else []
+            argv += device or ["--mount", _mount(bind)]
         environment = runtimes_own(*_FOR_PODMAN)
         lines: List[str] = []
         for name, value in dict(pairs).items():

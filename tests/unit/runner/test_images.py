@@ -125,6 +125,25 @@ def test_what_the_image_says_of_itself_is_kept_with_it(site: Site, registry: Reg
         again(site)
 
 
+def test_a_container_that_must_not_be_root_waits_for_ever_where_its_image_is_for_root_and_the_next_one_starts(
+    site: Site, registry: Registry, apptainer: Apptainer
+) -> None:
+    registry.add("app", "1", Cmd=["x"], User="root")
+    refused, other = image(registry, run_as_non_root=True), image(registry)
+    other.name = "other"
+    with site.start(site.plan(refused, other, runtime=apptainer.runtime)) as runner:
+        site.wait(lambda: site.reports() and (site.ends()["other"] or {}).get("exitCode") == 0)
+        runner.terminate()
+        assert runner.wait(20) == 1
+    before = next(report for report in reversed(site.reports()) if "waiting" in report.containers[0]["state"])
+    wait = before.containers[0]["state"]["waiting"]
+    assert wait["reason"] == "CreateContainerConfigError"
+    assert wait["message"] == (
+        "container has runAsNonRoot and image has non-numeric user (root), cannot verify user is non-root "
+        '(pod: "p_ns(u-1)", container: main)'
+    )
+
+
 def test_containers_may_name_one_image_with_different_pull_policies(
     site: Site, registry: Registry, apptainer: Apptainer
 ) -> None:

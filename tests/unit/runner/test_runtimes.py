@@ -182,7 +182,42 @@ def test_podman_writes_down_which_process_is_the_containers_anew_for_each_run(tm
     assert not stale.exists()
 
 
-@pytest.mark.parametrize("bind", [Bind("/site", "/d", True), Bind("/site", "/a:b")])
+def test_charliecloud_leaves_the_file_for_last_words_out_where_nobody_can_make_it(tmp_path: Path) -> None:
+    argv = launch("charliecloud", tmp_path, Bind("/s", "/dev/termination-log"), Bind("/s", "/dev/shm")).argv
+    assert [word for word in argv if word.startswith("--bind")] == ["--bind=/s:/dev/shm"]
+
+
+def test_a_device_is_given_to_podman_as_one_and_to_apptainer_by_its_own_name(tmp_path: Path) -> None:
+    null = os.devnull
+    assert f"--device={null}:/x" in launch("podman-hpc", tmp_path, Bind(null, "/x")).argv
+    assert f"type=bind,source={null},destination={null}" in launch("apptainer", tmp_path, Bind(null, null)).argv
+    with pytest.raises(RunnerError, match=f"open the device {null} at {null} alone, not at /x"):
+        launch("apptainer", tmp_path, Bind(null, "/x"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("apptainer", "FATAL:   failed to set working directory: chdir /no/such: no such file or directory"),
+        ("podman-hpc", 'Error: workdir "/no/such" does not exist on container dab672926858'),
+        ("charliecloud", "ch-run[421]: error: can't cd to /no/such: No such file or directory (core.c:824 2 ENOENT)"),
+    ],
+)
+def test_a_runtime_is_asked_for_a_folder_by_a_start_and_its_recorded_words_are_known(
+    kind: str, words: str, tmp_path: Path
+) -> None:
+    there = runtime(kind, tmp_path)
+    found = there.look({"name": "main", "workingDir": "/no/such", "mpi": True}, IMAGE)
+    assert found is not None
+    assert "/.interlink-nothing" in " ".join(found.argv)
+    assert there.no_folder.format("/no/such") in words
+
+
+def test_enroot_is_not_asked(tmp_path: Path) -> None:
+    assert runtime("enroot", tmp_path).look({"name": "main", "workingDir": "/x"}, IMAGE) is None
+
+
+@pytest.mark.parametrize("bind", [Bind("/site", "/d", True), Bind("/site", "/a:b"), Bind("/site", "/dev/not-there")])
 def test_charliecloud_refuses_by_name_what_it_cannot_mount(tmp_path: Path, bind: Bind) -> None:
     with pytest.raises(RunnerError, match="Charliecloud cannot mount"):
         launch("charliecloud", tmp_path, bind)
@@ -191,12 +226,12 @@ def test_charliecloud_refuses_by_name_what_it_cannot_mount(tmp_path: Path, bind:
 def test_charliecloud_pulls_and_converts_in_a_storage_of_the_pull_alone(tmp_path: Path) -> None:
     cloud = runtime("charliecloud", tmp_path, executable="/opt/cc/bin/ch-run")
     pull, convert = cloud.pull(SOURCE._replace(username="al", password="s3cret"), "/t.sqfs", "/scratch")
-    storage = "--storage=/scratch/storage"
+    storage = ["--storage", "/scratch/storage"]  # ch-convert 0.45 knows no --storage=DIR
     assert pull.argv == [
-        "/opt/cc/bin/ch-image", storage, "--auth", "pull", "reg.example:5000/app@sha256:1", "image"
+        "/opt/cc/bin/ch-image", *storage, "--auth", "pull", "reg.example:5000/app@sha256:1", "image"
     ]  # fmt: skip
     assert pull.environment["CH_IMAGE_PASSWORD"] == "s3cret"
-    assert convert.argv == ["/opt/cc/bin/ch-convert", storage, "--in-fmt=ch-image", "image", "/t.sqfs"]
+    assert convert.argv == ["/opt/cc/bin/ch-convert", *storage, "--in-fmt=ch-image", "image", "/t.sqfs"]
     assert "CH_IMAGE_PASSWORD" not in convert.environment
 
 

@@ -11,12 +11,16 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from interlink.core.errors import UnsupportedPod
-from interlink.core.plan import PlanRoot, PlanVolume
+from interlink.core.plan import PlanContainer, PlanRoot, PlanVolume
 from interlink.core.pod.paths import check_absolute
 from interlink.core.pod.volumes.sources import Claim, HostPath
 
 _TYPES = {"", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket", "CharDevice", "BlockDevice"}
 _KERNELS_OWN = ("/proc", "/sys", "/dev")
+#: The runtimes whose containers can open a device of a volume wherever it is mounted, and those where they can at its
+#: own path alone. Seen with podman 5.8 (--device) and with apptainer 1.4.5, which elsewhere mounts with nodev.
+_ANY_DEVICE = frozenset({"none", "podman-hpc"})
+_OWN_NAME = frozenset({"apptainer"})
 #: DNS subdomain (RFC 1123), as claims are named: never a path, ``.`` or ``..``.
 _CLAIM = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
@@ -95,14 +99,24 @@ def claim(name: str, source: Claim, namespace: str, policy: VolumePolicy) -> Pla
     )
 
 
-def refuse_devices(volumes: Iterable[PlanVolume], runtime: str) -> None:
-    """Raise UnsupportedPod for a device that containers could see and not open: runtimes mount volumes with nodev."""
-    for volume in volumes:
-        if runtime != "none" and volume.path_type in ("CharDevice", "BlockDevice"):
-            raise UnsupportedPod(
-                f'volume "{volume.name}": a hostPath of type {volume.path_type} is not possible under {runtime}, which '
-                "lets no container open devices of a volume; GPUs are asked for by their resource (nvidia.com/gpu)"
-            )
+def refuse_devices(volumes: Iterable[PlanVolume], runtime: str, containers: Iterable[PlanContainer]) -> None:
+    """Raise UnsupportedPod for a device that a container could see and not open: runtimes mount volumes with nodev."""
+    devices = {volume.name: volume for volume in volumes if volume.path_type in ("CharDevice", "BlockDevice")}
+    for container in containers:
+        for mount in container.mounts:
+            if (volume := devices.get(mount.volume)) is None or runtime in _ANY_DEVICE:
+                continue
+            where = f'volume "{volume.name}": a hostPath of type {volume.path_type}'
+            if runtime not in _OWN_NAME:
+                raise UnsupportedPod(
+                    f"{where} is not possible under {runtime}, with which nobody has seen a container open it; GPUs "
+                    "are asked for by their resource (nvidia.com/gpu)"
+                )
+            if posixpath.normpath(mount.mount_path) != volume.path or not volume.path.startswith("/dev/"):
+                raise UnsupportedPod(
+                    f"{where} can be mounted at its own path below /dev only under {runtime}, which lets no container "
+                    f"open a device elsewhere: not {volume.path} at {mount.mount_path}"
+                )
 
 
 def _fixed_part(path: str) -> str:

@@ -63,6 +63,18 @@ def test_another_user_or_group_is_refused_by_name(context: dict[str, Any], words
         account(**context)
 
 
+def test_a_job_of_roots_is_no_place_for_a_pod_that_must_not_be_root() -> None:
+    pod = make_pod({}, securityContext={"runAsNonRoot": True})
+    assert job_account(pod, IdentityPolicy(), Site()) == SERVICE
+
+    class RootsOwn(Site):
+        def own(self) -> Account:
+            return Account("root", 0, 0)
+
+    with pytest.raises(UnsupportedPod, match=r"the pod: runAsNonRoot is not possible: the job runs as root"):
+        job_account(pod, IdentityPolicy(), RootsOwn())
+
+
 def test_a_namespaces_user_cannot_be_left_by_run_as_user() -> None:
     with pytest.raises(UnsupportedPod, match="runAsUser 1001 is not possible: the job runs as bob"):
         account(OPEN, namespace="bob", runAsUser=1001)

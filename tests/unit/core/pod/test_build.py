@@ -55,6 +55,14 @@ def test_a_pod_becomes_a_plan_that_survives_its_json() -> None:
     assert (second.command, second.args) == (None, None)
 
 
+def test_a_containers_own_security_context_counts_over_the_pods() -> None:
+    own = {"securityContext": {"runAsUser": 5, "runAsNonRoot": False}}
+    pod = make_pod(own, {"name": "b"}, securityContext={"runAsUser": 4, "runAsGroup": 3, "runAsNonRoot": True})
+    planned = [(one.run_as_user, one.run_as_group, one.run_as_non_root) for one in _plan(pod).containers]
+    assert planned == [(5, 3, False), (4, 3, True)]
+    assert not _plan(make_pod({})).containers[0].run_as_non_root
+
+
 def test_the_host_runtime_needs_the_administrators_leave_and_a_command() -> None:
     host = {RUNTIME: "none"}
     allowed = PlanSettings(runtimes=Runtimes(allow_host=True))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from interlink.core.errors import UnsupportedPod
-from interlink.core.plan import PlanRoot, PlanVolume
+from interlink.core.plan import PlanContainer, PlanMount, PlanRoot, PlanVolume
 from interlink.core.pod.volumes import ClaimRule, HostPathRule, VolumePolicy, plan_volumes, refuse_devices
 
 POLICY = VolumePolicy(
@@ -73,17 +73,29 @@ def test_the_kernels_own_file_systems_need_a_line_of_their_own(path: str) -> Non
     assert planned({"hostPath": {"path": path}}, policy=policy).path == path
 
 
-def test_a_device_is_for_containers_on_the_host_only() -> None:
-    """Seen with apptainer 1.4.5: it mounts with nodev, and opening the device is "Permission denied"."""
+def _at(path: str) -> list[PlanContainer]:
+    """Return a container that mounts the volume there, and one that does not."""
+    mounts = [PlanMount(volume="v", mount_path=path)]
+    return [PlanContainer(name="a", image="a"), PlanContainer(name="b", image="b", mounts=mounts)]
+
+
+def test_a_device_is_mounted_where_the_runtimes_containers_can_open_it() -> None:
+    """Seen with apptainer 1.4.5: elsewhere it mounts with nodev, and opening the device is "Permission denied"."""
     volume = planned(
         {"hostPath": {"path": "/dev/fuse", "type": "CharDevice"}},
         policy=VolumePolicy(host_paths=(HostPathRule(path="/dev/fuse"),)),
     )
-    refuse_devices([volume], "none")
-    with pytest.raises(
-        UnsupportedPod, match='volume "v": a hostPath of type CharDevice is not possible under apptainer'
+    for runtime, path in (
+        ("none", "/x"),
+        ("podman-hpc", "/x"),
+        ("apptainer", "/dev/fuse"),
+        ("apptainer", "/dev/./fuse"),
     ):
-        refuse_devices([volume], "apptainer")
+        refuse_devices([volume], runtime, _at(path))
+    with pytest.raises(UnsupportedPod, match=r'volume "v": a hostPath of type CharDevice .* not /dev/fuse at /x'):
+        refuse_devices([volume], "apptainer", _at("/x"))
+    with pytest.raises(UnsupportedPod, match='volume "v": a hostPath of type CharDevice is not possible under enroot'):
+        refuse_devices([volume], "enroot", _at("/dev/fuse"))
 
 
 def test_a_claim_lies_where_the_first_line_for_it_says() -> None:
