@@ -65,15 +65,15 @@ class Guard:
                 return  # one that somebody waits for is waited for first
             os.waitpid(ended.si_pid, 0)
 
-    def end_orphans(self, mark: str) -> None:
-        """End the orphans that began with this variable (NAME=VALUE) in their environment, with all below them."""
-
-        def marked(table: Dict[int, Running]) -> Set[int]:
-            orphans = [pid for pid, process in table.items() if process.parent == own and pid not in self.known]
-            return below([pid for pid in orphans if os.fsencode(mark) in environment(pid)], table)
-
+    def orphans(self, mark: str, table: Dict[int, Running]) -> Set[int]:
+        """Return the orphans that began with this variable (NAME=VALUE) in their environment, with all below them."""
         own = os.getpid()
-        kill_all(marked)
+        found = [pid for pid, process in table.items() if process.parent == own and pid not in self.known]
+        return below([pid for pid in found if os.fsencode(mark) in environment(pid)], table)
+
+    def end_orphans(self, mark: str) -> None:
+        """End these."""
+        kill_all(lambda table: self.orphans(mark, table))
 
     def end_pod(self) -> None:
         """End all containers and then the runner, at once."""

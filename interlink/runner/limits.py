@@ -13,6 +13,7 @@ from interlink.runner.processes import Running, below, running
 
 if TYPE_CHECKING:
     from interlink.runner.container import Container
+    from interlink.runner.process import Process
 
 #: The pause between two looks in seconds, and how many times longer than a look it is at least: 2 % of a core at most.
 PAUSE, SHARE = 0.5, 50.0
@@ -36,15 +37,17 @@ class Memory:
         for container in limited:
             assert container.process is not None
             limit = container.spec["memoryLimit"]
-            members = members_of(container.process.sessions, table)
+            members = members_of(container.process, table)
             if sum(table[pid].resident for pid in members) >= NEAR * limit and own_memory(members) > limit:
                 container.out_of_memory()
         self.due = clock + max(PAUSE, SHARE * (time.monotonic() - began))
 
 
-def members_of(sessions: List[int], table: Dict[int, Running]) -> List[int]:
-    """Return the processes of a container: its sessions', and all that descends from one of these."""
-    return sorted(below([pid for pid, process in table.items() if process.session in sessions], table))
+def members_of(process: "Process", table: Dict[int, Running]) -> List[int]:
+    """Return the processes of a container: its sessions', its daemons, and all that descends from one of these."""
+    sessions = process.sessions
+    found = below([pid for pid, each in table.items() if each.session in sessions], table)
+    return sorted(found | process.guard.orphans(process.mark, table) if process.mark else found)
 
 
 def own_memory(pids: List[int]) -> int:

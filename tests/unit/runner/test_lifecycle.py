@@ -259,12 +259,15 @@ EATER = 'python3 -c "import time; x = bytearray({} << 20); print(1, flush=True);
 
 def test_a_container_over_its_memory_limit_is_killed_and_says_so(site: Site) -> None:
     greedy = shell(f"{EATER.format(80, 30)} & wait", "greedy", memory_limit=50 << 20)
+    # A daemon of the container's is the container, too.
+    hidden = shell(f"(setsid sh -c '({EATER.format(80, 30)} &)' &); sleep 30", "hidden", memory_limit=50 << 20)
     modest = shell(EATER.format(20, 3), "modest", memory_limit=50 << 20)
     began = time.monotonic()
-    assert site.run(site.plan(greedy, modest)) == 1
+    assert site.run(site.plan(greedy, hidden, modest)) == 1
     assert time.monotonic() - began < 25
     ends = site.ends()
-    assert (ends["greedy"]["exitCode"], ends["greedy"]["reason"]) == (137, "OOMKilled")
+    for name in ("greedy", "hidden"):
+        assert (ends[name]["exitCode"], ends[name]["reason"]) == (137, "OOMKilled")
     assert (ends["modest"]["exitCode"], ends["modest"]["reason"]) == (0, "Completed")
 
 
