@@ -235,6 +235,17 @@ class ReportBackOff(msgspec.Struct, kw_only=True, rename="camel"):
     until: float
 
 
+class ReportAsked(msgspec.Struct, kw_only=True, rename="camel"):
+    """That Slurm, and not the pod's deletion or deadline, asked the runner to end; what that was about, core says."""
+
+    #: Epoch seconds.
+    at: float
+    #: When the job's time limit was to end it, as Slurm said at the job's start; None where it did not.
+    limit_at: float | None = None
+    #: The pod's own grace period in seconds.
+    grace: float = 0
+
+
 class Report(msgspec.Struct, kw_only=True, rename="camel"):
     """The runner's word on its pod: always whole, so that the newest one is all that counts.
 
@@ -260,6 +271,7 @@ class Report(msgspec.Struct, kw_only=True, rename="camel"):
     #: Containers that ended because Slurm asked the runner to end, and not by the pod's own deletion or deadline: if
     #: the job is requeued they run again, whatever exit code they found for themselves.
     interrupted: list[str] = []
+    asked: ReportAsked | None = None
     #: Pod-level reason and sentence where the runner itself ended the pod (DeadlineExceeded, …).
     reason: str = ""
     message: str = ""

@@ -12,13 +12,13 @@ from typing import Any
 from interlink.core.job.facts import JobFacts
 from interlink.core.job.states import STANDSTILLS, JobEnd, JobPhase, job_end
 from interlink.core.job.waiting import waiting
-from interlink.core.plan import Report
+from interlink.core.plan import Report, ReportAsked
 from interlink.core.pod.facts import PodFacts
 from interlink.core.rerun import has_succeeded, held_back, run_again
 from interlink.wire.messages import PodStatus, SiteEvent
 
-#: Slurm's warning comes so many seconds before a job's time limit at most: a usual grace period, our margin, and the
-#: minute by which Slurm may be early (sbatch's manual on --signal).
+#: Slurm's warning comes so many seconds, and the pod's grace period, before a job's time limit at most: our margin, and
+#: the minute by which Slurm may be early (sbatch's manual on --signal), rounded up.
 WARNED_SECONDS = 120
 #: Slurm's reason for a batch script that a signal ended, as ``RaisedSignal:9(Killed)``.
 _RAISED = re.compile(r"RaisedSignal:([0-9]+)")
@@ -86,8 +86,8 @@ def _end(status: PodStatus, job: JobFacts | None, report: Report | None, *, lost
     if not status.reason and not (finished and end.ordinary):
         status.reason, status.disrupted = end.reason, end.disruption
         status.message = f"Slurm job {status.JID} {_sentence(end, job)}"
-    elif not status.reason and report is not None and report.interrupted and _has_failed(status):
-        status.reason, status.message = _asked_to_end(status.JID, job)
+    elif not status.reason and report is not None and report.asked is not None:
+        _explain_request(status, job, report.asked)
     for container in (*status.containers, *status.initContainers):
         if finished and end.ordinary and "waiting" in container["state"]:
             continue  # the runner never started it: an init container failed before
@@ -102,13 +102,25 @@ def _has_failed(status: PodStatus) -> bool:
     return any(state.get("exitCode") for state in states)
 
 
-def _asked_to_end(job_id: str, job: JobFacts | None) -> tuple[str, str]:
-    """Return reason and sentence of a pod that a SIGTERM of Slurm's ended, which the runner could not explain."""
-    if job is not None and job.time_limit_minutes and job.start_time is not None and job.end_time is not None:
-        limit = job.time_limit_minutes
-        if job.end_time >= job.start_time + 60 * limit - WARNED_SECONDS:
-            return "DeadlineExceeded", f"Slurm job {job_id} was about to reach its time limit of {_minutes(limit)}"
-    return "Terminated", f"Slurm asked job {job_id} to end before its time (SIGTERM, as `scancel --signal` sends it)"
+def _explain_request(status: PodStatus, job: JobFacts | None, asked: ReportAsked) -> None:
+    """Write why a pod ended that Slurm asked to end by SIGTERM, which can mean several things.
+
+    A pod out of time has failed, whatever its containers made of it; asked for another reason it may have succeeded.
+    The limit is the one that the job has in the end: an administrator may have changed it.
+    """
+    limit = None if job is None else job.time_limit_minutes
+    limit_at = asked.limit_at
+    if job is not None and job.start_time is not None and limit:
+        limit_at = job.start_time + 60 * limit
+    if limit_at is not None and asked.at >= limit_at - asked.grace - WARNED_SECONDS:
+        known = f" of {_minutes(limit)}" if limit else ""
+        status.reason = "DeadlineExceeded"
+        status.message = f"Slurm job {status.JID} was about to reach its time limit{known}"
+    elif _has_failed(status):
+        status.reason = "Terminated"
+        status.message = (
+            f"Slurm asked job {status.JID} to end before its time (SIGTERM, as `scancel --signal` sends it)"
+        )
 
 
 def _containers(

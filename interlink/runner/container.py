@@ -285,7 +285,7 @@ class Container:
             del terminated["message"]
         self.passed = self.passed or self.role == "main"
         terminated.update(startedAt=seconds(self.began), finishedAt=seconds(now()), containerID=self._id())
-        self.interrupted = self.pod.interrupted
+        self.interrupted = self.pod.interrupted is not None
         policy, code = self.pod.plan.get("restartPolicy", "Always"), terminated["exitCode"]
         if self.pod.stopping or not is_restarted(self.role, policy, code, self.failed_probe):
             self.done = True

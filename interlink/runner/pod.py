@@ -8,7 +8,7 @@ import os
 import select
 import signal
 import time
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 from interlink.runner.container import Container
 from interlink.runner.cpus import Cpus
@@ -28,8 +28,6 @@ TICK = 0.5
 LAST_REPORT = 300.0
 #: What a pod gets that is evicted for its storage, in seconds (the kubelet's immediateEvictionGracePeriodSeconds).
 EVICTION_GRACE = 1.0
-#: How long before the job's end, beyond the pod's grace period, SIGTERM is taken for the warning of it, in seconds.
-WARNING = 120.0
 #: In the job's folder: the grace period of a deletion, in seconds. Written by the sidecar before it asks by SIGTERM.
 GRACE_FILE = "grace"
 
@@ -47,8 +45,9 @@ class PodRunner:
         self.cpus = Cpus(plan, guard, job)
         #: No container is started any more: the pod is asked to end, or only its sidecars are left.
         self.stopping = False
-        #: Slurm, and neither the pod's deletion nor its time limit, has asked for the end: the job may be requeued.
-        self.interrupted = False
+        #: Slurm, and neither the pod's deletion nor its own time limit, has asked for the end: the job may be requeued.
+        #: Whether that was the warning of the job's time limit is the sidecar's to say, by what is reported of it.
+        self.interrupted: Optional[Dict[str, Any]] = None
         #: How often an end was asked for, and how many of those were answered.
         self.asked, self.answered = 0, 0
         self.changed = True
@@ -129,11 +128,10 @@ class PodRunner:
         if late and asked == self.answered:
             self.reason = "DeadlineExceeded"
             self.message = "Pod was active on the node longer than the specified deadline"
-        elif asked != self.answered and not deleted and self._near_time_limit():
-            self.reason = "DeadlineExceeded"
-            self.message = "Slurm job {} was about to reach its time limit".format(self.job)
-        elif asked != self.answered and not deleted:
-            self.interrupted = True
+        elif asked != self.answered and not deleted and self.interrupted is None:
+            limit = os.environ.get("SLURM_JOB_END_TIME", "")
+            limit_at = float(limit) if limit.isdigit() else None
+            self.interrupted = {"at": time.time(), "limitAt": limit_at, "grace": self.grace}
         self.stopping = True
         grace = self._grace(deleted=deleted and asked != self.answered)
         self.answered = asked
@@ -148,11 +146,6 @@ class PodRunner:
             self.stopping = True
             for container in self.containers:
                 container.stop(clock, EVICTION_GRACE)
-
-    def _near_time_limit(self) -> bool:
-        """Return whether SIGTERM is Slurm's warning (--signal), which it may send a minute early (its manual)."""
-        end = os.environ.get("SLURM_JOB_END_TIME", "")
-        return end.isdigit() and int(end) - time.time() < self.grace + WARNING
 
     def _grace(self, deleted: bool) -> float:
         """Return the grace period: that of the deletion where the sidecar wrote one, else the pod's own."""
@@ -173,7 +166,7 @@ class PodRunner:
                 "containers": [container.status() for container in self.order.main],
                 "backOff": {each.name: each.back_off.as_json() for each in self.containers if each.back_off.pause},
                 "interrupted": [each.name for each in self.containers if each.interrupted],
-                "reason": self.reason, "message": self.message, "finished": finished,
+                "asked": self.interrupted, "reason": self.reason, "message": self.message, "finished": finished,
             })  # fmt: skip
         self.reporter.write()
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from interlink.core.job.facts import JobFacts
 from interlink.core.job.states import ENDS, PHASES, STANDSTILLS, JobPhase
-from interlink.core.plan import Report
+from interlink.core.plan import Report, ReportAsked
 from interlink.core.pod.facts import PodFacts
 from interlink.core.status import pod_status
 from interlink.wire.messages import CLUSTER_ANNOTATION, PodStatus
@@ -333,20 +333,48 @@ def test_an_exit_0_on_slurms_own_request_to_end_is_no_success_while_the_job_may_
     assert (_states(over), over.ended, over.reason) == ([well, well], True, "Preempted")
 
 
+#: A job that began at 1000 and has a limit of 20 minutes, until 2200.
+LIMITED = {"start_time": 1000.0, "time_limit_minutes": 20}
+
+
 @pytest.mark.parametrize(
-    ("ended_after", "reason", "words"),
-    [(40.0, "DeadlineExceeded", "its time limit of 1 minute"), (-600.0, "Terminated", "asked job 12 to end")],
+    ("asked", "job", "words"),
+    [
+        (ReportAsked(at=2090.0), LIMITED, "its time limit of 20 minutes"),
+        # A long grace period is warned of so much earlier, however soon the containers then end.
+        (ReportAsked(at=1500.0, grace=600.0), LIMITED, "its time limit of 20 minutes"),
+        # An administrator shortened the job: what it began with does not count.
+        (ReportAsked(at=1020.0, limit_at=9000.0), {"start_time": 1000.0, "time_limit_minutes": 1}, "limit of 1 minute"),
+        # Nothing is known of the job but what it said.
+        (ReportAsked(at=8990.0, limit_at=9000.0), {}, "was about to reach its time limit"),
+    ],
 )
-def test_a_request_to_end_that_the_runner_cannot_explain_is_explained_by_the_jobs_times(
-    ended_after: float, reason: str, words: str
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_pod_that_slurm_warned_of_its_time_limit_is_out_of_time_however_it_ended(
+    asked: ReportAsked, job: dict[str, Any], words: str, code: int
 ) -> None:
-    """An administrator shortened the job, or sent a signal."""
-    report = _report(ENDED, ENDED, finished=True, interrupted=["a", "b"])
-    times = {"start_time": 1000.0, "end_time": 1000.0 + ended_after, "time_limit_minutes": 1}
-    status = _merge(_job("FAILED", **times), report)
-    assert (status.ended, status.reason) == (True, reason)
+    ended = {"terminated": {**ENDED["terminated"], "exitCode": code}}
+    report = _report(ended, ended, finished=True, interrupted=["a", "b"], asked=asked)
+    status = _merge(_job("COMPLETED", **job), report)
+    assert (status.ended, status.reason, _states(status)) == (True, "DeadlineExceeded", [ended, ended])
     assert words in status.message
-    assert _states(status) == [ENDED, ENDED]
+
+
+def test_the_time_limit_is_told_of_a_job_that_slurm_has_forgotten_too() -> None:
+    report = _report(ENDED, ENDED, finished=True, asked=ReportAsked(at=8990.0, limit_at=9000.0))
+    assert _merge(None, report, lost=True).reason == "DeadlineExceeded"
+
+
+def test_a_pod_that_slurm_asked_to_end_before_its_time_says_so_unless_it_succeeded() -> None:
+    """Somebody sent a signal."""
+    asked = ReportAsked(at=1100.0, grace=30.0)
+    report = _report(ENDED, ENDED, finished=True, interrupted=["a", "b"], asked=asked)
+    status = _merge(_job("FAILED", **LIMITED), report)
+    assert (status.ended, status.reason, _states(status)) == (True, "Terminated", [ENDED, ENDED])
+    assert "asked job 12 to end" in status.message
+    well = {"terminated": {**ENDED["terminated"], "exitCode": 0}}
+    report = _report(well, well, finished=True, interrupted=["a", "b"], asked=asked)
+    assert _merge(_job("COMPLETED", **LIMITED), report).reason == ""
 
 
 def test_a_container_that_had_not_started_waits_on_without_a_restart() -> None:

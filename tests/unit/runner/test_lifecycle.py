@@ -124,23 +124,29 @@ def test_the_deadline_counts_for_init_containers_too(site: Site) -> None:
     assert site.ends()["one"]["exitCode"] == 143
 
 
-def test_slurms_warning_before_the_time_limit_is_a_missed_deadline(site: Site) -> None:
-    plan = site.plan(shell("trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done"))
-    with site.start(plan, SLURM_JOB_END_TIME=str(int(time.time()) + 60)) as runner:
+@pytest.mark.parametrize(("limit", "limit_at"), [("2000000000", 2e9), ("", None)])
+def test_slurms_request_to_end_is_reported_with_what_explains_it(site: Site, limit: str, limit_at: float) -> None:
+    began = time.time()
+    plan = site.plan(shell("trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done"),
+                     termination_grace_period_seconds=7)  # fmt: skip
+    with site.start(plan, SLURM_JOB_END_TIME=limit) as runner:
         site.wait(lambda: site.running() and "ready" in site.log())
         runner.terminate()
         runner.wait(20)
-    assert site.last().reason == "DeadlineExceeded"
-    assert "Slurm job 7 was about to reach its time limit" in site.last().message
+    asked = site.last().asked
+    assert asked is not None
+    assert began <= asked.at <= time.time()
+    assert (asked.limit_at, asked.grace, site.last().reason) == (limit_at, 7, "")
 
 
-def test_an_end_asked_for_long_before_the_time_limit_has_no_reason_of_its_own(site: Site) -> None:
+def test_a_deletion_is_no_request_of_slurms(site: Site) -> None:
     plan = site.plan(shell("trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done"))
-    with site.start(plan, SLURM_JOB_END_TIME=str(int(time.time()) + 3600)) as runner:
+    with site.start(plan) as runner:
         site.wait(lambda: site.running() and "ready" in site.log())
+        (site.job / "grace").write_text("5")
         runner.terminate()
         runner.wait(20)
-    assert site.last().reason == ""
+    assert (site.last().asked, site.last().interrupted) == (None, [])
 
 
 def test_restart_counts_and_the_back_off_are_kept_over_a_requeue(site: Site) -> None:
