@@ -21,6 +21,7 @@ from interlink.runner.process import KILLED, Process
 from interlink.runner.restart import Past, go_duration, is_restarted
 from interlink.runner.runtimes import Launch, variables
 from interlink.runner.runtimes.base import granted
+from interlink.runner.shield import Shield
 from interlink.runner.streams import Streams
 from interlink.runner.termination import LastWords
 from interlink.runner.times import now, seconds
@@ -46,6 +47,7 @@ class Container:
         self.launch: Optional[Launch] = None
         self.opening: Optional[Opening] = None
         self.ending: Optional[Ending] = None
+        self.shield: Optional[Shield] = None
         self.probes = Probes(spec, self._act)
         self.folder = WorkingFolder(plan, spec, pod.runtime, pod.guard)
         #: What a container waits for that has not been started yet, in the kubelet's word.
@@ -115,6 +117,7 @@ class Container:
         """Return the moments at which something is due."""
         times = [self.due, *self.probes.due()]
         times += [] if self.opening is None else self.opening.times()
+        times += [] if self.shield is None else self.shield.times()
         return times + ([] if self.ending is None else [self.ending.kill_at])
 
     def descriptors(self) -> List[int]:
@@ -143,6 +146,8 @@ class Container:
             self._ended({"exitCode": 128, "reason": "StartError", "message": words(error)}, clock)
         else:
             self.opening = Opening(self.spec.get("postStart"), self._act, self._inside(), clock)
+            if self.image is not None and not self.spec.get("mpi"):
+                self.shield = Shield(self.process, clock)
             self._open(clock)
             if self.opening is not None:
                 # By its id, whoever follows the log knows that a run is under way.
@@ -195,6 +200,8 @@ class Container:
 
     def _tend(self, process: Process, clock: float) -> None:
         """Look after a container that runs."""
+        if self.shield is not None:
+            self.shield.step(clock)
         if self.opening is not None:
             self._open(clock)
         elif self.ending is None:
@@ -202,11 +209,11 @@ class Container:
         if self.ending is not None:
             self.ending.step(clock)
         if process.is_over(clock):
-            for part in (self.opening, self.ending):
+            for part in (self.opening, self.ending, self.shield):
                 if part is not None:
                     part.cancel()
             self.probes.stop()
-            self.process = self.opening = self.ending = None
+            self.process = self.opening = self.ending = self.shield = None
             self._ended(self._end_of(process), clock)
 
     def _open(self, clock: float) -> None:

@@ -1,5 +1,7 @@
 """How a pod ends before its containers do: deleted, cancelled, timed out, refused."""
 
+import pytest
+
 from tests.e2e.cluster import Cluster, Object, container, terminated
 from tests.e2e.site import run_as
 from tests.e2e.slurm import Slurm
@@ -147,6 +149,32 @@ def test_a_preempted_pod_is_requeued_and_runs_again_though_it_exited_well(cluste
     status = _status(cluster, "preempted")
     assert (status["restartCount"], status["lastState"]["terminated"]["exitCode"]) == (1, 0)
     assert len(slurm.jobs(uid)) == 1
+
+
+@pytest.mark.parametrize("how", ["cancelled", "signalled", "preempted"])
+def test_a_container_has_its_image_to_the_end_when_slurm_signals_all_of_the_jobs_processes(
+    cluster: Cluster, slurm: Slurm, how: str
+) -> None:
+    """The program that serves the image's files hears SIGTERM too, where a site tracks processes by their parents."""
+    read = "sleep 1; cat /bin/busybox > /dev/null && echo read; exit 0"
+    script = f"trap '{read}' TERM; echo ready; while true; do sleep 0.1; done"
+    flags = {FLAGS: "--partition=low --no-requeue"} if how == "preempted" else {}
+    uid = cluster.start("reads", script=script, annotations=flags)["metadata"]["uid"]
+    cluster.wait_phase("reads", "Running")
+    wait_for("the container", lambda: "ready" in cluster.logs("reads"))
+    (job,) = slurm.jobs(uid)
+    with cluster.follow("reads") as reader:
+        if how == "cancelled":
+            slurm.bed.site(["scancel", str(job)])
+        elif how == "signalled":
+            slurm.bed.site(["scancel", "--signal=TERM", "--full", str(job)])
+        else:
+            run_as(slurm.bed, "user", ["sbatch", "--partition=high", "--exclusive", "--chdir=/tmp",
+                                       "--output=/dev/null", "--wrap=sleep 1"])  # fmt: skip
+        assert reader.stdout is not None
+        log = reader.stdout.read()
+    assert "read\n" in log
+    assert "Bus error" not in log
 
 
 def test_a_lost_node_is_a_disruption_of_a_pod_that_runs_once(cluster: Cluster, slurm: Slurm) -> None:
