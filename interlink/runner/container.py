@@ -185,10 +185,12 @@ class Container:
         egress = self.pod.egress
         with self.pod.volumes.mounts(self.spec) as mounts:
             binds = self.folder.binds([*mounts.binds, self.words.begin(), *egress.binds()])
-            launch = self.pod.runtime.launch(self.spec, image, binds, egress.variables(granted(self.spec)))
-            self.launch = launch
+            start = (self.spec, image, binds, egress.variables(granted(self.spec)))
             if self.spec.get("mpi"):
-                launch = mpi.across_tasks(self.pod.plan, self.spec, launch)
+                launch = mpi.across_tasks(self.pod.plan, self.spec, self.pod.runtime.shared(*start))
+            else:
+                launch = self.pod.runtime.launch(*start)
+            self.launch = launch
             self.log.begin()
             streams = Streams(self.pod.plan["folder"], self.spec)
 

@@ -53,13 +53,30 @@ def entry(pid: Optional[int], argv: List[str], values: Optional[Dict[str, str]] 
 
 def execute(what: Entry) -> NoReturn:
     """Become the command; called in a forked child whose parent waits for it. Never returns."""
-    status = _NOT_EXECUTABLE
     if what.inside is not None:
         try:
-            _join(what.inside)
-        except OSError as error:
-            os.write(2, as_utf8("the container cannot be joined: {}\n".format(words(error))))
-            os._exit(status)
+            os.sched_setaffinity(0, os.sched_getaffinity(what.inside))  # its share of the job's CPUs (cpus.py)
+        except OSError:
+            pass  # this step has others
+        joined = _join_or_end(what.inside)
+        die_with_parent()  # again: the change of credentials forgot it
+        if "pid" in joined:
+            _go_on_in_a_child()
+    _become(what)
+
+
+def become(what: Entry) -> NoReturn:
+    """Become the command in this very process, whose id and parent a launcher of tasks counts on. Never returns.
+
+    The container has no process ids of its own: nobody gets those but a child.
+    """
+    if what.inside is not None:
+        _join_or_end(what.inside)
+    _become(what)
+
+
+def _become(what: Entry) -> NoReturn:
+    status = _NOT_EXECUTABLE
     try:
         if what.inside is None and what.launch.folder is not None:
             os.chdir(what.launch.folder)
@@ -84,8 +101,8 @@ def process_inside(pid: Optional[int]) -> Optional[int]:
     waiting = [(pid, "")]
     while waiting:
         candidate, prepared = waiting.pop(0)
-        space = _namespace(str(candidate), "mnt") or ""
-        is_inside = space != _namespace("self", "mnt") and _has_other_root(candidate)
+        space = namespace(str(candidate), "mnt") or ""
+        is_inside = space != namespace("self", "mnt") and _has_other_root(candidate)
         if is_inside and space == prepared:
             continue  # its parent will become the command; this is a helper, as apptainer's and images' scripts have
         if is_inside and _runs_what_is_inside(candidate) and not _is_before_the_command(candidate):
@@ -106,16 +123,19 @@ def environment_of(pid: int) -> Dict[str, str]:
     return found
 
 
-def _join(pid: int) -> None:
-    """Join a process's namespaces, root and working folder, and go on in a child: only children get its process ids.
-
-    Raises OSError.
-    """
+def _join_or_end(pid: int) -> List[str]:
+    """Join a container, and return which namespaces of it were not ours; say why not, and end, where that fails."""
     try:
-        os.sched_setaffinity(0, os.sched_getaffinity(pid))  # the container's share of the job's CPUs (cpus.py)
-    except OSError:
-        pass  # this step has others
-    spaces = [(name, os.open("/proc/{}/ns/{}".format(pid, name), os.O_RDONLY)) for name in _foreign(pid)]
+        return _join(pid)
+    except OSError as error:
+        os.write(2, as_utf8("the container cannot be joined: {}\n".format(words(error))))
+        os._exit(_NOT_EXECUTABLE)
+
+
+def _join(pid: int) -> List[str]:
+    """Join a process's namespaces, root and working folder. Raises OSError."""
+    foreign = _foreign(pid)
+    spaces = [(name, os.open("/proc/{}/ns/{}".format(pid, name), os.O_RDONLY)) for name in foreign]
     # O_PATH: a FUSE file system lets nobody open a folder who has not joined yet.
     root, folder = (os.open("/proc/{}/{}".format(pid, name), os.O_PATH) for name in ("root", "cwd"))
     for name, space in spaces:
@@ -126,7 +146,11 @@ def _join(pid: int) -> None:
     os.chroot(".")
     os.chdir(folder)
     LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)  # as the container's own processes: nothing set-user-id
-    die_with_parent()  # again: the change of credentials forgot it
+    return foreign
+
+
+def _go_on_in_a_child() -> None:
+    """Return in a child, and end with it: only children get the process ids of a namespace that was joined."""
     child = os.fork()
     if child != 0:
         _, status = os.waitpid(child, 0)
@@ -136,11 +160,12 @@ def _join(pid: int) -> None:
 
 def _foreign(pid: int) -> List[str]:
     """Return the namespaces of a process that are not ours; none for one that has ended."""
-    found = [(name, _namespace(str(pid), name)) for name in _NAMESPACES]
-    return [name for name, space in found if space is not None and space != _namespace("self", name)]
+    found = [(name, namespace(str(pid), name)) for name in _NAMESPACES]
+    return [name for name, space in found if space is not None and space != namespace("self", name)]
 
 
-def _namespace(pid: str, name: str) -> Optional[str]:
+def namespace(pid: str, name: str) -> Optional[str]:
+    """Return which namespace of a kind a process ("self": this one) is in, None where it has ended."""
     try:
         return os.readlink("{}/{}/ns/{}".format(PROC, pid, name))
     except OSError:
@@ -152,7 +177,7 @@ def _has_other_root(pid: int) -> bool:
     try:
         own = os.stat("{}/{}/root/".format(PROC, pid))
     except PermissionError:
-        return _namespace(str(pid), "mnt") is not None  # the process is ours, its root is not
+        return namespace(str(pid), "mnt") is not None  # the process is ours, its root is not
     except OSError:
         return False
     return not _is_same(own, os.stat("/"))

@@ -1,7 +1,7 @@
 """``pod_runner PLAN``: reads the plan, claims the job's folder, runs the pod. What the batch script becomes.
 
-``pod_runner --pull`` is the runner's own helper (``images/puller.py``); so are ``--spread FILE`` and ``--task FILE``
-(``mpi.py``).
+``pod_runner --pull`` is the runner's own helper (``images/puller.py``); so are ``--spread FILE``, ``--node FILE`` and
+``--task FILE`` (``mpi.py``).
 
 Exit status: 0 when every container ended with 0, 1 when one did not, 2 when the pod could not be run at all.
 """
@@ -24,7 +24,7 @@ def main(arguments: List[str]) -> int:
     """Run the pod of a plan; return the exit status."""
     if arguments == ["--pull"]:
         return puller.main()
-    if len(arguments) == 2 and arguments[0] in ("--spread", "--task"):
+    if len(arguments) == 2 and arguments[0] in ("--spread", "--node", "--task"):
         return mpi.main(*arguments)
     if len(arguments) != 1:
         say("usage: pod_runner PLAN")

@@ -3,7 +3,7 @@
 import ctypes
 import os
 import signal
-from typing import Callable, Dict, Iterable, List, NamedTuple, Set
+from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Set
 
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -76,6 +76,16 @@ def kill_all(chosen: "Callable[[Dict[int, Running]], Iterable[int]]") -> None:
                 pass  # it ended by itself meanwhile, or it is a set-user-id helper of the runtime
         if not found:
             return
+
+
+def started(pid: int) -> Optional[int]:
+    """Return when a living process began, in the kernel's ticks: with its id it stands for no other process, ever."""
+    try:
+        with open("/proc/{}/stat".format(pid), "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] == b"Z" else int(fields[19])
 
 
 def environment(pid: int) -> List[bytes]:

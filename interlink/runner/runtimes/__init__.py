@@ -4,13 +4,13 @@ from typing import Any, Dict, Type
 
 from interlink.runner.files import RunnerError
 from interlink.runner.runtimes.apptainer import Apptainer
-from interlink.runner.runtimes.base import Bind, ImageFile, Launch, Runtime, Source, variables
+from interlink.runner.runtimes.base import Bind, ImageFile, Launch, Runtime, Shared, Source, variables
 from interlink.runner.runtimes.charliecloud import Charliecloud
 from interlink.runner.runtimes.enroot import Enroot
 from interlink.runner.runtimes.host import Host
 from interlink.runner.runtimes.podman_hpc import PodmanHpc
 
-__all__ = ["Bind", "ImageFile", "Launch", "Runtime", "Source", "runtime_of", "variables"]
+__all__ = ["Bind", "ImageFile", "Launch", "Runtime", "Shared", "Source", "runtime_of", "variables"]
 
 RUNTIMES: "Dict[str, Type[Runtime]]" = {
     "apptainer": Apptainer,

@@ -12,7 +12,7 @@ What apptainer 1.4 was seen to do decides the form:
 """
 
 import os
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from interlink.runner.files import RunnerError, write_whole
 from interlink.runner.runtimes.base import (
@@ -22,6 +22,7 @@ from interlink.runner.runtimes.base import (
     Launch,
     Pairs,
     Runtime,
+    Shared,
     Source,
     command_line,
     is_device,
@@ -33,10 +34,15 @@ from interlink.runner.runtimes.base import (
 )
 
 #: Own /tmp and /dev, own process ids, nothing mounted from the host, a writable layer, values never evaluated.
-OPTIONS = ["--contain", "--pid", "--ipc", "--no-init", "--no-umask", "--no-eval", "--writable-tmpfs"]
-#: Tasks of one launcher on a node share their namespaces: MPI's shared memory and process_vm_readv(2) need it.
-#: Singularity CE has no such option: there an MPI must be told to take the network between tasks of one node.
-MPI_OPTION = "--sharens"
+OPTIONS = ["--contain", "--ipc", "--no-init", "--no-umask", "--no-eval", "--writable-tmpfs"]
+#: Tasks of one launcher on a node share one container, which they enter from outside: that needs a user namespace, and
+#: process ids that are the node's. MPI's shared memory and process_vm_readv(2) work in it as without any container.
+PIDS, USERS = "--pid", "--userns"
+#: What waits in it, until its input is over: the only program that such an image must have. Slurm's signals are for the
+#: tasks.
+HOLDER = ["/bin/sh", "-c", "trap '' TERM INT HUP QUIT USR1 USR2; echo; read end; exit 0"]
+#: What `apptainer run` runs.
+RUNSCRIPT = "/.singularity.d/runscript"
 GPU_OPTIONS = {"nvidia": ["--nv"], "amd": ["--rocm"]}
 #: Variables that mean something to apptainer itself, its libraries or a shell around it go to the container by a
 #: prefix; only identifiers may, which core/pod/paths.py sees to.
@@ -85,13 +91,23 @@ class Apptainer(Runtime):
     def launch(self, spec: Dict[str, Any], image: Optional[ImageFile], binds: Sequence[Bind], pairs: Pairs) -> Launch:
         """See Runtime. Only of an image whose registry nobody asked does apptainer choose the command itself."""
         assert image is not None
-        verb = "run" if image.config is None and spec.get("command") is None else "exec"
-        argv = [self.executable, "-s", verb, *OPTIONS, *GPU_OPTIONS.get(spec.get("gpu", ""), ()), *self.options]
-        if self._shares(spec):
-            argv.append(MPI_OPTION)
-            # With process ids of their own the first task on a node to end would take the others with it, and hydra's
-            # proxy waits for ever for what the instance's first process holds.
-            argv.remove("--pid")
+        verb = "run" if _chooses(spec, image) else "exec"
+        argv, environment = self._before_words([verb, PIDS], spec, image, binds, pairs)
+        return Launch([*argv, *_words(spec, image)], environment)
+
+    def shared(self, spec: Dict[str, Any], image: Optional[ImageFile], binds: Sequence[Bind], pairs: Pairs) -> Shared:
+        """See Runtime."""
+        assert image is not None
+        words = [RUNSCRIPT, *_words(spec, image)] if _chooses(spec, image) else _words(spec, image)
+        pairs = list(pairs)
+        argv, environment = self._before_words(["exec", USERS], spec, image, binds, pairs)
+        return Shared(Launch([*argv, *HOLDER], environment), Launch(words, variables(image, pairs)))
+
+    def _before_words(
+        self, how: List[str], spec: Dict[str, Any], image: ImageFile, binds: Sequence[Bind], pairs: Pairs
+    ) -> Tuple[List[str], Dict[str, str]]:
+        """Return the words that start a new container up to its own command line, and the environment."""
+        argv = [self.executable, "-s", *how, *OPTIONS, *GPU_OPTIONS.get(spec.get("gpu", ""), ()), *self.options]
         folder = working_folder(spec, image)
         argv += ["--pwd", folder] if folder else []
         environment = self.environment(image, pairs)
@@ -107,17 +123,7 @@ class Apptainer(Runtime):
                 argv += ["--mount", _mount(bind._replace(destination=LINKED))]
             else:
                 argv += ["--mount", _mount(bind)]
-        if image.config is None:
-            words = [*(spec.get("command") or ()), *(spec.get("args") or ())]
-        else:
-            words = command_line(spec, image)
-        if self._shares(spec):
-            environment["APPTAINER_CONFIGDIR"] = os.path.join(self.plan["folder"], "apptainer-instances")
-        return Launch([*argv, image.path, *words], environment)
-
-    def _shares(self, spec: Dict[str, Any]) -> bool:
-        """Return whether tasks on a node share an instance; apptainer notes it in a folder, otherwise in HOME."""
-        return bool(spec.get("mpi")) and not self._is_singularity()
+        return [*argv, image.path], environment
 
     def environment(self, image: ImageFile, pairs: Pairs) -> Dict[str, str]:
         """Return the environment that gives the container its variables byte for byte, and nothing of the job's."""
@@ -155,6 +161,18 @@ class Apptainer(Runtime):
         else:
             verb = ["pull"]
         return [Launch([self.executable, *verb, *options, target, source.name], environment)]
+
+
+def _chooses(spec: Dict[str, Any], image: ImageFile) -> bool:
+    """Return whether apptainer knows better what runs: the image came from no registry, and the pod names nothing."""
+    return image.config is None and spec.get("command") is None
+
+
+def _words(spec: Dict[str, Any], image: ImageFile) -> List[str]:
+    """Return the container's command line, or of an image of which nothing is known what the pod says."""
+    if image.config is None:
+        return [*(spec.get("command") or ()), *(spec.get("args") or ())]
+    return command_line(spec, image)
 
 
 def _mount(bind: Bind) -> str:

@@ -70,6 +70,17 @@ class Launch(NamedTuple):
     deaf: bool = False
 
 
+class Shared(NamedTuple):
+    """A container for all tasks of a node.
+
+    ``holder`` makes it: a program that waits in it, prints a line once it is there, and has an open input. ``task`` is
+    what a task becomes once it has entered. Without a holder each task makes a container of its own.
+    """
+
+    holder: Optional[Launch]
+    task: Launch
+
+
 class Runtime:
     """One way to start a pod's containers."""
 
@@ -109,6 +120,10 @@ class Runtime:
             return None
         wanted = {"name": spec["name"], "workingDir": spec["workingDir"], "command": [NOTHING]}
         return self.launch(wanted, image, (), ())
+
+    def shared(self, spec: Dict[str, Any], image: Optional[ImageFile], binds: Sequence[Bind], pairs: Pairs) -> Shared:
+        """Return how the tasks of an MPI launcher come to share a container on each node; arguments as ``launch``."""
+        return Shared(None, self.launch(spec, image, binds, pairs))
 
     def pull(self, source: Source, target: str, scratch: str) -> List[Launch]:
         """Return the commands that make the file ``target`` of an image.

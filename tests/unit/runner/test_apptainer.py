@@ -48,6 +48,25 @@ def test_command_and_args_stand_against_entrypoint_and_cmd_as_kubernetes_has_it(
     assert words(launch) == expected
 
 
+def test_tasks_of_a_node_share_a_container_that_they_can_enter(runtime: Apptainer) -> None:
+    """Its process ids are the node's: with some of its own, tasks could not be what the launcher started."""
+    shared = runtime.shared({"command": ["ring"], "args": ["3"]}, KNOWN, [Bind("/e", "/data")], [("A", "pod's")])
+    assert shared.holder is not None
+    assert words(shared.holder)[:2] == ["/bin/sh", "-c"]
+    assert "--userns" in shared.holder.argv
+    assert "--pid" not in shared.holder.argv
+    assert "--pid" in runtime.launch({}, KNOWN, [], []).argv
+    assert "type=bind,source=/e,destination=/data" in shared.holder.argv
+    assert shared.task.argv == ["ring", "3"]
+    assert shared.task.environment == {"A": "pod's", "B": "b=$c"}
+
+
+def test_tasks_of_an_image_that_no_registry_described_run_what_apptainer_would(runtime: Apptainer) -> None:
+    shared = runtime.shared({"args": ["-x"]}, UNKNOWN, [], [])
+    assert shared.task.argv == ["/.singularity.d/runscript", "-x"]
+    assert runtime.shared({"command": ["c"]}, UNKNOWN, [], []).task.argv == ["c"]
+
+
 def test_an_image_without_a_command_is_said_so(runtime: Apptainer) -> None:
     with pytest.raises(RunnerError, match="names a command"):
         runtime.launch({}, ImageFile("/image.sif", {"Cmd": None}), [], [])
