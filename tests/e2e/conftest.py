@@ -47,7 +47,7 @@ def cluster(bed: Bed, request: pytest.FixtureRequest) -> Iterator[Cluster]:
         print(bed.site(["journalctl", "--no-pager", "-n", "60", "-u", "interlink-api", "-u", "interlink-slurm"]))
         print(bed.kubectl("-n", "interlink", "logs", "--tail=60", "-l", "app.kubernetes.io/name=interlink-vk"))
     # Finished pods need no waiting for; a job that is left over is what other tests are about.
-    bed.kubectl("delete", "namespace", name, "--wait=false")
+    bed.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
 
 
 @pytest.hookimpl(wrapper=True)

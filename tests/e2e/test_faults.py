@@ -112,6 +112,28 @@ def test_while_the_edge_is_away_pods_stay_as_they_are_and_come_right_afterwards(
     assert wait_for("the node to say it is back", lambda: _reachable(bed), lambda seen: seen == "True")
 
 
+def test_a_namespace_deleted_while_the_sidecar_is_away_ends_its_jobs_once_it_is_back_and_goes_only_then(
+    cluster: Cluster, slurm: Slurm, bed: Bed
+) -> None:
+    runs = cluster.start("runs", script="sleep 600", terminationGracePeriodSeconds=2)["metadata"]["uid"]
+    cluster.wait_phase("runs", "Running")
+    bed.site(["systemctl", "stop", "interlink-slurm.service"])
+    try:
+        never = cluster.start("never", script="sleep 600")["metadata"]["uid"]
+        bed.kubectl("delete", "namespace", cluster.namespace, "--wait=false")
+        wait_for("the pod to be marked as deleted", lambda: _deleted(cluster, "runs"), within=30)
+        wait_for("the node to say that the edge is away", lambda: _reachable(bed), lambda seen: seen == "False")
+        assert list(slurm.living(runs).values()) == ["RUNNING"]
+        assert _deleted(cluster, "runs")  # and there all the same
+    finally:
+        bed.site(["systemctl", "start", "interlink-slurm.service"])
+    cluster.wait_gone("runs")
+    assert slurm.living(runs) == {}  # the object was the last to go
+    namespace = ("get", "namespace", cluster.namespace, "--ignore-not-found", "-o", "name")
+    wait_for("the namespace to be gone", lambda: bed.kubectl(*namespace), lambda seen: not seen, within=60)
+    assert slurm.jobs(never) == {}
+
+
 def test_a_controller_that_hangs_loses_nothing(cluster: Cluster, slurm: Slurm, bed: Bed) -> None:
     bed.site(["pkill", "--signal", "STOP", "--exact", "slurmctld"])
     try:
@@ -182,6 +204,11 @@ def _write_token_header(bed: Bed) -> None:
     token = '"$(grep -v ^# /etc/interlink/vk-tokens | head -n1)"'
     script = f"umask 077; printf 'Authorization: Bearer %s\\n' {token} >/run/interlink-e2e-token"
     bed.site(["sh", "-c", script])
+
+
+def _deleted(cluster: Cluster, name: str) -> bool:
+    """Whether the pod is there, and marked as deleted."""
+    return "deletionTimestamp" in cluster.pod(name)["metadata"]
 
 
 def _submitted(cluster: Cluster, slurm: Slurm) -> list[str]:

@@ -120,7 +120,7 @@ def test_a_user_with_jobs_is_not_taken_away_not_even_in_check_mode(
     (job,) = slurm.jobs(uid)
     done = ansible(fresh.command("--check", "--diff", **WITHOUT_USERS))
     assert done.returncode != 0
-    assert f"loses user, other, whose jobs {job} still run" in " ".join(done.stdout.split()), done.stdout
+    assert f"loses other, user, whose jobs {job} still run" in " ".join(done.stdout.split()), done.stdout
     pods.kubectl("delete", "pod", "stays", "--wait=false", "--grace-period=1")
     pods.wait_gone("stays")
 
