@@ -11,13 +11,14 @@ import math
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from interlink.vk.apiserver.errors import ApiError
 from interlink.vk.backoff import pause_after
 from interlink.vk.edge.errors import AwayError, RefusedError, UnknownPodError
 from interlink.vk.gather import NotReadyError, References
-from interlink.vk.objects import ObjectCache
+from interlink.vk.objects import ObjectCache, ObjectKey, fetch
 from interlink.vk.pods.context import Context
 from interlink.vk.pods.queue import RetryLater, WorkQueue
 from interlink.vk.pods.record import PodRecord
@@ -104,7 +105,7 @@ class VolumeUpdates:
     async def _bring(self, record: PodRecord, pod: Json, shown: Shown) -> None:
         """Gather the volumes and send those that show something else; the rest of them waits for its next attempt."""
         context = self.context
-        references = References(lambda key: self.cache.get(key, self.versions.since(key)), record.namespace)
+        references = References(partial(self._fetch, record.uid), record.namespace)
         volumes = Volumes(context.sources, pod, references, context.allocatable())
         fresh: list[Contents] = []
         wrong: list[str] = []
@@ -141,6 +142,12 @@ class VolumeUpdates:
             self._tell(pod, shown, "; ".join(wrong))
             raise RetryLater("; ".join(wrong), max(wait, pause_after(shown.failures, 0.25, LONGEST_RETRY)))
         shown.failures = 0
+
+    async def _fetch(self, uid: str, key: ObjectKey) -> Json | None:
+        """Return an object as it was at its last change that is known, or later. Raises ApiError."""
+        if self.versions.is_used_besides(key, uid):
+            return await self.cache.get(key, self.versions.since(key))
+        return await fetch(self.context.api, key)  # nobody else would want it of the cache
 
     async def _send(self, record: PodRecord, pod: Json, shown: Shown, fresh: list[Contents]) -> list[str]:
         """Send contents; where the edge refuses them, each volume on its own. Returns what was refused. RetryLater."""

@@ -65,6 +65,10 @@ class Versions:
         for uid in self._users[key] if known else ():
             self.on_change(uid)
 
+    def is_used_besides(self, key: ObjectKey, uid: str) -> bool:
+        """Whether another pod than this one uses the object."""
+        return not self._users.get(key, set()) <= {uid}
+
     def seen(self, key: ObjectKey) -> str | None:
         """Return the version that was seen last, None before the first."""
         known = self._seen.get(key)

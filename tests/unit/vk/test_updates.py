@@ -198,6 +198,28 @@ async def test_an_optional_object_turns_up_and_goes(world: World, eventually: Ev
         assert not events(world, "FailedMount")
 
 
+async def test_trust_bundles_of_a_signer_come_and_go(world: World, eventually: Eventually) -> None:
+    def bundle(name: str) -> Json:
+        pem = f"-----BEGIN CERTIFICATE-----\n{base64.b64encode(name.encode()).decode()}\n-----END CERTIFICATE-----\n"
+        world.api.put(f"{group}/clustertrustbundles/{name}", {"spec": {"signerName": "a.io/ca", "trustBundle": pem}})
+        return {"ca.pem": pem}
+
+    group = "/apis/certificates.k8s.io/v1beta1"
+    world.api.put(group, {"resources": [{"name": "clustertrustbundles"}]})
+    first = bundle("first")
+    source = {"clusterTrustBundle": {"path": "ca.pem", "signerName": "a.io/ca", "labelSelector": {}}}
+    async with world.running():
+        uid = await start(world, eventually, {"name": "t", "projected": {"sources": [source]}})
+        assert world.edge.shown(uid, "t") == first
+        second = bundle("second")
+        await eventually(lambda: len(world.edge.shown(uid, "t")["ca.pem"]) == len(first["ca.pem"] + second["ca.pem"]))
+        world.api.remove(f"{group}/clustertrustbundles/first")
+        await eventually(lambda: world.edge.shown(uid, "t") == second)
+        world.api.remove(f"{group}/clustertrustbundles/second")
+        await eventually(lambda: any("matched zero" in words for words in events(world, "FailedMount")))
+        assert world.edge.shown(uid, "t") == second
+
+
 async def test_a_vanished_object_leaves_the_old_contents_and_holds_up_no_other_volume(
     world: World, eventually: Eventually
 ) -> None:
@@ -324,16 +346,16 @@ async def test_a_pod_that_goes_while_its_volumes_are_gathered_leaves_nothing(
     going, gone = asyncio.Event(), asyncio.Event()
     async with world.running() as kubelet:
         uid = await start(world, eventually, MAP)
-        get = kubelet.updates.cache.get
+        fetch = kubelet.updates._fetch
 
         async def slow(*arguments: Any) -> Any:
             going.set()
             await gone.wait()
-            return await get(*arguments)
+            return await fetch(*arguments)
 
-        monkeypatch.setattr(kubelet.updates.cache, "get", slow)
+        monkeypatch.setattr(kubelet.updates, "_fetch", slow)
         world.api.put(f"{NAMESPACE}/configmaps/m", {"data": {"k": "2"}})
-        await going.wait()
+        await eventually(going.is_set)
         world.api.remove(f"{NAMESPACE}/pods/p")
         await eventually(lambda: uid in world.edge.deleted)
         gone.set()
