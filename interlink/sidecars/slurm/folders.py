@@ -81,8 +81,9 @@ class JobFolders:
         with self._lock:
             other = self._others.get(user)
             if other is None:
-                self.host.make_shared_folder(self.root / USERS_FOLDER)
                 other = JobFolders(self.root / USERS_FOLDER / user, self._host_of(user))
+                other.host.user_id()  # our own root is opened for nobody who cannot be become
+                self.host.make_shared_folder(self.root / USERS_FOLDER)
                 other.host.own_folder(other.root)
                 other._prepare_layout()
                 other.install_runner(self._bundle)

@@ -9,7 +9,7 @@ import pytest
 from interlink.config import Config, ConfigError
 from interlink.sidecars.slurm.drivers.choice import site_hosts
 from interlink.sidecars.slurm.folders import JobFolders
-from interlink.sidecars.slurm.transport.host import Host, LocalHost
+from interlink.sidecars.slurm.transport.host import Host, HostUnavailable, LocalHost
 from interlink.sidecars.slurm.transport.hosts import SiteHosts, Ways
 from interlink.sidecars.slurm.transport.remote import RemoteHost
 from interlink.sidecars.slurm.transport.ssh import SshTarget
@@ -87,6 +87,17 @@ def test_a_pods_folder_is_its_owners(of_users: Callable[[dict[str, str]], JobFol
     assert [list(each.uids()) for each in folders.all(["alice"])] == [[], [UID]]
     folders.remove_job(UID)
     assert not folders.has_job(UID)
+
+
+def test_our_root_is_opened_for_nobody_who_cannot_be_become(tmp_path: Path) -> None:
+    closed = RemoteHost("alice", lambda: ("sh", "-c", "echo 'sudo: a password is required' >&2; exit 1"))
+    folders = JobFolders(tmp_path / "root", host_of=lambda _: closed)
+    folders.prepare()
+    (tmp_path / "root" / "users").mkdir(mode=0o1733)  # of a time when that was allowed
+    with pytest.raises(HostUnavailable, match="a password is required"):
+        folders.of("alice")
+    assert (tmp_path / "root").stat().st_mode & 0o777 == 0o700
+    closed.close()
 
 
 @pytest.mark.parametrize("user", ["..", "a/b", "-u", "a b", "a\n", "x" * 70, "ünal"])
