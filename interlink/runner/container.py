@@ -147,7 +147,7 @@ class Container:
         else:
             self.opening = Opening(self.spec.get("postStart"), self._act, self._inside(), clock)
             if self.image is not None and not self.spec.get("mpi"):
-                self.shield = Shield(self.process, clock)
+                self.shield = Shield(self.process, clock, self.pod.guard)
             self._open(clock)
             if self.opening is not None:
                 # By its id, whoever follows the log knows that a run is under way.

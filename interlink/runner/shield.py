@@ -18,6 +18,7 @@ from interlink.runner.files import say, words
 from interlink.runner.processes import LIBC, die_with_parent, running
 
 if TYPE_CHECKING:
+    from interlink.runner.guard import Guard
     from interlink.runner.process import Process
 
 # sys/ptrace.h
@@ -37,9 +38,9 @@ _LIMIT = 10
 class Shield:
     """Shields the helpers of one run of a container, once they are there."""
 
-    def __init__(self, process: "Process", clock: float) -> None:
+    def __init__(self, process: "Process", clock: float, guard: "Guard") -> None:
         """Look until the container's own process is there."""
-        self.process = process
+        self.process, self.guard = process, guard
         self.look_at, self.patient_until = clock, clock + PATIENCE
         self.done = False
         self._child = 0
@@ -47,7 +48,8 @@ class Shield:
     def step(self, clock: float) -> None:
         """Look, if it is time."""
         if self._child:
-            self._child = 0 if os.waitpid(self._child, os.WNOHANG)[0] else self._child
+            if os.waitpid(self._child, os.WNOHANG)[0]:
+                self._forget_child()
         elif not self.done and clock >= self.look_at:
             self.look_at = clock + LOOK
             # In this order: a helper that is not there then does not come any more.
@@ -70,6 +72,12 @@ class Shield:
                 shield(found)
             finally:
                 os._exit(0)
+        if self._child:
+            self.guard.tell(self._child, alive=True)
+
+    def _forget_child(self) -> None:
+        self.guard.tell(self._child, alive=False)
+        self._child = 0
 
     def cancel(self) -> None:
         """Look no more, and let go of a helper that hangs."""
@@ -77,7 +85,7 @@ class Shield:
         if self._child:
             os.kill(self._child, signal.SIGKILL)
             os.waitpid(self._child, 0)
-            self._child = 0
+            self._forget_child()
 
 
 def helpers(leader: int) -> List[int]:

@@ -14,6 +14,7 @@ from typing import cast
 import pytest
 
 from interlink.runner import shield
+from interlink.runner.guard import Guard
 from interlink.runner.process import Process
 from interlink.runner.processes import kill_session, started
 from interlink.runner.shield import Shield, helpers
@@ -94,11 +95,14 @@ def test_helpers_are_looked_for_once_the_containers_own_process_is_there(
     leader, helper, _ = session
     inside: list[int] = []
     monkeypatch.setattr(shield, "process_inside", lambda _top: inside[0] if inside else None)
-    shielded = Shield(cast(Process, SimpleNamespace(pid=leader, top=leader)), time.monotonic())
+    guard = Guard()
+    shielded = Shield(cast(Process, SimpleNamespace(pid=leader, top=leader)), time.monotonic(), guard)
     shielded.step(time.monotonic())
     assert (shielded.done, len(shielded.times())) == (False, 1)
     inside.append(1)
-    step_until(shielded, lambda: all(signal.SIGTERM in mask for mask in blocked(helper)))
+    shielded.step(time.monotonic() + 1)
+    assert len(guard.known) == 1, "the guard takes its process for an orphan, which nobody waits for"
+    step_until(shielded, lambda: all(signal.SIGTERM in mask for mask in blocked(helper)) and not guard.known)
     assert (shielded.done, shielded.times()) == (True, [])
     shielded.cancel()
 
