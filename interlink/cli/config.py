@@ -7,7 +7,8 @@ from typing import Any
 
 from interlink.config import Config, load_with_notes
 from interlink.config.jobs import check_jobs
-from interlink.config.model import FlavorConfig, NamespaceConfig
+from interlink.config.model import FlavorConfig, NamespaceConfig, NodeConfig
+from interlink.config.nodes import node_settings
 from interlink.config.volumes import volume_policy
 
 
@@ -27,6 +28,7 @@ def run_check(options: argparse.Namespace) -> int:
     config, notes = load_with_notes(options.file or options.config)
     check_jobs(config)
     volume_policy(config)
+    node_settings(config)
     for note in notes:
         print(note)
     print("the configuration is good")
@@ -47,7 +49,7 @@ def reference() -> str:
         lines += [f"## {section}", "", "| Key | Environment | Default | Meaning |", "|---|---|---|---|"]
         lines += [_row(spec) for spec in dataclasses.fields(Config) if spec.metadata["section"] == section]
         lines.append("")
-    for key, model in (("Flavors", FlavorConfig), ("Namespaces", NamespaceConfig)):
+    for key, model in (("Flavors", FlavorConfig), ("Namespaces", NamespaceConfig), ("Nodes", NodeConfig)):
         lines += [f"## Keys of each entry of {key}", "", "| Key | Default | Meaning |", "|---|---|---|"]
         lines += [
             f"| `{spec.metadata['key']}` | {_shown(_default(spec))} | {spec.metadata['doc']} |"

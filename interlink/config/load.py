@@ -97,10 +97,9 @@ def section_values(model: type, document: Mapping[Any, Any], where: str, prefix:
 
 def convert(value: Any, hint: Any, where: str) -> Any:
     """Return the value as the type that the key wants. Raises ConfigError naming ``where``."""
-    origin = typing.get_origin(hint)
-    if origin is types.UnionType:
+    if typing.get_origin(hint) is types.UnionType:
         hint = next(option for option in typing.get_args(hint) if option is not type(None))
-    if origin in (list, dict) or dataclasses.is_dataclass(hint):
+    if typing.get_origin(hint) in (list, dict) or dataclasses.is_dataclass(hint):
         return _convert_composite(value, hint, where)
     if hint is bool:
         return _convert_bool(value, where)

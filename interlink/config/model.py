@@ -35,6 +35,20 @@ class NodeResources:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NodeConfig:
+    """One of several virtual nodes of one virtual kubelet."""
+
+    labels: dict[str, str] = setting("Labels", "labels of this node, beside those of NodeLabels", {})
+    taints: list[NodeTaint] | None = setting("Taints", "its taints, in place of NodeTaints; `[]`: none", None)
+    resources: NodeResources | None = setting("Resources", "its capacity, in place of Resources", None)
+    kubelet_port: int | None = setting(
+        "KubeletPort",
+        "port of its kubelet API; else KubeletPort for the first node, one more for each further one",
+        None,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class FlavorConfig:
     """One flavor: a named set of what a job asks for."""
 
@@ -367,6 +381,9 @@ class Config:
     max_pods: int = setting("MaxPods", "pods that the site takes at once", 10_000, "", SLURM)
 
     node_name: str = setting("NodeName", "the virtual node's name", "interlink", "NODENAME", VK)
+    nodes: dict[str, NodeConfig] = setting(
+        "Nodes", "the virtual nodes by name, in place of the one of NodeName, where there are several", {}, "", VK
+    )
     vk_token_file: Path | None = setting(
         "VKTokenFile", "bearer token that the virtual kubelet shows to InterLink; read again when it changes", None,
         "VKTOKENFILE", VK,

@@ -1,14 +1,15 @@
 """The change feed: brings the edge's statuses in, by long poll where the plugin offers it, else by polling all pods.
 
-One task, run by ``main.py``. Invariants: a complete picture is told as one only if it came whole; a broken call
-changes nothing of what is known.
+One task for all nodes of the process, run by ``main.py``. Invariants: a complete picture is told as one only if it came
+whole; a broken call changes nothing of what is known.
 """
 
 import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from interlink.vk.backoff import Backoff
 from interlink.vk.edge.book import StatusBook
@@ -26,22 +27,23 @@ POLL_SECONDS = 5.0
 PICTURE_SECONDS = 600.0
 
 
-class ChangeFeed:
-    """Fills the book and says which pods have news; ``on_snapshot`` gets the time at which a picture was asked for."""
+class Follower(Protocol):
+    """One node, which takes what concerns its pods."""
 
-    def __init__(
-        self,
-        edge: EdgeClient,
-        link: Link,
-        book: StatusBook,
-        store: PodStore,
-        on_snapshot: Callable[[float, set[str]], None],
-    ) -> None:
+    book: StatusBook
+    store: PodStore
+
+    def on_snapshot(self, asked: float, touched: set[str]) -> None:
+        """Look at what a complete picture touches; it was asked for at this time of the monotonic clock."""
+
+
+class ChangeFeed:
+    """Fills the nodes' books and says which pods have news."""
+
+    def __init__(self, edge: EdgeClient, link: Link, nodes: Sequence[Follower]) -> None:
         self.edge = edge
         self.link = link
-        self.book = book
-        self.store = store
-        self.on_snapshot = on_snapshot
+        self.nodes = nodes
         self.on_life: Callable[[], None] = lambda: None
         self._cursor: str | None = None
         self._pictured = 0.0
@@ -74,19 +76,20 @@ class ChangeFeed:
         asked = time.monotonic()
         cursor = self._cursor if asked - self._pictured < PICTURE_SECONDS else None
         changes = await self.edge.changes(cursor, LONG_POLL_SECONDS)
-        ours = [status for status in changes.statuses if self._concerns_us(status)]
         if cursor is None:
             self._pictured = asked
-            self._snapshot(asked, ours)
+            self._snapshot(asked, changes.statuses)
         else:
-            for status in ours:
-                self.book.put(status)
-                self.store.listener(status.UID)
+            for status in changes.statuses:
+                for node in self.nodes:
+                    if _concerns(node, status):
+                        node.book.put(status)
+                        node.store.listener(status.UID)
         self._cursor = changes.cursor
 
     async def _poll(self) -> None:
         asked = time.monotonic()
-        records = [record for record in self.store.pods.values() if not record.terminal]
+        records = [record for node in self.nodes for record in node.store.pods.values() if not record.terminal]
         pods = [record.load() for record in records]
         statuses = await self.edge.statuses(pods) if pods else []
         if len(pods) > 1 and len(statuses) <= 1:
@@ -96,11 +99,13 @@ class ChangeFeed:
             # No "ended" in the public protocol: there a pod is over when all its containers are.
             states = [container.get("state") or {} for container in status.containers]
             status.ended = status.ended or (bool(states) and all("terminated" in state for state in states))
-        self._snapshot(asked, [status for status in statuses if self._concerns_us(status)])
+        self._snapshot(asked, statuses)
 
     def _snapshot(self, asked: float, statuses: list[PodStatus]) -> None:
-        touched = self.book.replace(statuses)
-        self.on_snapshot(asked, touched)
+        for node in self.nodes:
+            touched = node.book.replace([status for status in statuses if _concerns(node, status)])
+            node.on_snapshot(asked, touched)
 
-    def _concerns_us(self, status: PodStatus) -> bool:
-        return self.book.is_ours(status) or status.UID in self.store.pods
+
+def _concerns(node: Follower, status: PodStatus) -> bool:
+    return node.book.is_ours(status) or status.UID in node.store.pods

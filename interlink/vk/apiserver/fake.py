@@ -194,9 +194,7 @@ class FakeApiServer:
         return _json({"spec": spec, "status": {"token": token, "expirationTimestamp": expires}}, 201)
 
     def _pods(self, request: web.Request) -> list[Json]:
-        node = request.query.get("fieldSelector", "").removeprefix("spec.nodeName=")
-        pods = [value for path, value in sorted(self.objects.items()) if "/pods/" in path]
-        return [pod for pod in pods if not node or pod["spec"].get("nodeName") == node]
+        return [value for path, value in sorted(self.objects.items()) if "/pods/" in path and _selected(request, value)]
 
     def _bundles(self, path: str, query: Mapping[str, str]) -> web.Response:
         """List ClusterTrustBundles of one signer; of label selectors only equality is known here."""
@@ -228,12 +226,19 @@ class FakeApiServer:
                 await response.write(msgspec.json.encode(error) + b"\n")
                 return response
             for number, event, value in [entry for entry in self._history if entry[0] > version]:
-                await response.write(msgspec.json.encode({"type": event, "object": value}) + b"\n")
+                if _selected(request, value):
+                    await response.write(msgspec.json.encode({"type": event, "object": value}) + b"\n")
                 version = number
             bookmark = {"kind": "Pod", "metadata": {"resourceVersion": str(version)}}
             await response.write(msgspec.json.encode({"type": "BOOKMARK", "object": bookmark}) + b"\n")
             async with self._news:
                 await self._news.wait()
+
+
+def _selected(request: web.Request, pod: Json) -> bool:
+    """Whether the request's field selector, which is always that of a node, takes the pod."""
+    node = request.query.get("fieldSelector", "").removeprefix("spec.nodeName=")
+    return not node or pod["spec"].get("nodeName") == node
 
 
 def merge(held: Json, patch: Json) -> None:

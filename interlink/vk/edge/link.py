@@ -1,6 +1,6 @@
 """Whether InterLink is there, and what it last said of itself: one picture for all parts of the virtual kubelet.
 
-Set by the node controller's ping only, so that it cannot flap between two opinions; others may ``doubt`` it, which
+Set by the ping (``pinger.py``) only, so that it cannot flap between two opinions; others may ``doubt`` it, which
 makes the next ping come at once.
 """
 
@@ -22,6 +22,12 @@ class Link:
         self.listeners: list[Callable[[bool], None]] = []
         self.answered = asyncio.Event()
         self._doubted = asyncio.Event()
+        self._news = asyncio.Event()
+
+    @property
+    def news(self) -> asyncio.Event:
+        """Set by the next ping, whatever comes of it; each ping leaves a new one behind."""
+        return self._news
 
     @property
     def has_changes(self) -> bool:
@@ -58,8 +64,8 @@ class Link:
         self._doubted.clear()
 
     def _set(self, reachable: bool) -> None:
-        if reachable == self.reachable:
-            return
-        self.reachable = reachable
-        for listener in self.listeners:
+        changed, self.reachable = reachable != self.reachable, reachable
+        for listener in self.listeners if changed else ():
             listener(reachable)
+        told, self._news = self._news, asyncio.Event()
+        told.set()

@@ -1,7 +1,8 @@
-"""Pings the edge and keeps the node object true: registered, labelled, tainted, with the site's capacity.
+"""Keeps the node object true after each ping: registered, labelled, tainted, with the site's capacity.
 
-One task, run by ``main.py``. Invariants: what others put on the node stays; nothing is written that does not differ,
-but for a heartbeat every five minutes; a ping's failure changes a condition and a taint, never readiness.
+One task for each node, run by ``virtual_node.py``. Invariants: what others put on the node stays; nothing is written
+that does not differ, but for a heartbeat every five minutes; a ping's failure changes a condition and a taint, never
+readiness.
 """
 
 import logging
@@ -9,11 +10,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from interlink.config import Config
+from interlink.config.nodes import NodeSettings
 from interlink.vk.apiserver.client import ApiServer
 from interlink.vk.apiserver.errors import ApiError, ConflictError, NotFoundError
-from interlink.vk.edge.client import EdgeClient
-from interlink.vk.edge.errors import AwayError
 from interlink.vk.edge.link import Link
 from interlink.vk.events import Events
 from interlink.vk.node import spec
@@ -26,55 +25,39 @@ log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
-PING_SECONDS = 10.0
 HEARTBEAT_SECONDS = 300.0
 
 
 class NodeController:
     """One virtual node."""
 
-    def __init__(self, api: ApiServer, edge: EdgeClient, link: Link, events: Events, config: Config) -> None:
+    def __init__(self, api: ApiServer, link: Link, events: Events, settings: NodeSettings) -> None:
         self.api = api
-        self.edge = edge
         self.link = link
         self.events = events
-        self.config = config
-        self.path = f"/api/v1/nodes/{config.node_name}"
+        self.settings = settings
+        self.path = f"/api/v1/nodes/{settings.name}"
         self.uid = ""
-        self.capacity = node_capacity(None, config.resources)
+        self.capacity = node_capacity(None, settings.resources)
         self._written = 0.0
+        self._was_away = False
         self.on_life: Callable[[], None] = lambda: None
+        link.listeners.append(self._tell)
 
     async def run(self) -> None:
-        """Ping and reconcile for ever."""
+        """Reconcile after each ping, for ever."""
+        news = self.link.news
         while True:
-            await self.ping()
+            await news.wait()
+            news = self.link.news
             try:
                 await self.reconcile()
             except ConflictError as error:
-                log.info("node: changed by somebody else meanwhile: %s", error)
+                log.info("node %s: changed by somebody else meanwhile: %s", self.settings.name, error)
                 self.link.doubt()
             except ApiError as error:
-                log.warning("node: %s; trying again", error)
+                log.warning("node %s: %s; trying again", self.settings.name, error)
             self.on_life()
-            await self.link.wait_for_doubt(PING_SECONDS)
-
-    async def ping(self) -> None:
-        """Ask the edge, and tell everybody when its answer is another than before."""
-        before = self.link.reachable
-        try:
-            reply = await self.edge.ping()
-        except AwayError as error:
-            if before is not False:
-                log.warning("%s", error)
-                self.events.node("Warning", "InterLinkAway", str(error))
-            self.link.away(str(error))
-            return
-        if not before:
-            log.info("InterLink at %s answers: %s", self.edge.name, reply.status)
-            if before is False:
-                self.events.node("Normal", "InterLinkBack", f"InterLink at {self.edge.name} answers again")
-        self.link.up(reply)
 
     async def reconcile(self) -> None:
         """Bring the node object into line. Raises ApiError."""
@@ -83,22 +66,30 @@ class NodeController:
         except NotFoundError:
             node = await self._register()
         if self.uid and node["metadata"]["uid"] != self.uid:
-            log.warning("node %s was made anew by somebody else", self.config.node_name)
+            log.warning("node %s was made anew by somebody else", self.settings.name)
         self.uid = node["metadata"]["uid"]
         await self._write(node)
 
+    def _tell(self, reachable: bool) -> None:
+        """Write an event when the edge goes away, and when it is back."""
+        if not reachable:
+            self.events.node("Warning", "InterLinkAway", self.link.words)
+        elif self._was_away:
+            self.events.node("Normal", "InterLinkBack", "InterLink answers again")
+        self._was_away = not reachable
+
     async def _register(self) -> Json:
-        log.info("registering node %s", self.config.node_name)
-        capacity = node_capacity(self.link.reply, self.config.resources)
-        status = node_status(self.config, capacity, node_conditions(self.link.reachable, self.link.words))
+        log.info("registering node %s", self.settings.name)
+        capacity = node_capacity(self.link.reply, self.settings.resources)
+        status = node_status(self.settings, capacity, node_conditions(self.link.reachable, self.link.words))
         status["conditions"] = dated(status["conditions"], [], now_seconds())
         owned = spec.Owned()
-        taints = spec.wanted_taints(self.config, self.link.reply, owned, self.link.reachable)
+        taints = spec.wanted_taints(self.settings, self.link.reply, owned, self.link.reachable)
         node = {
             "apiVersion": "v1",
             "kind": "Node",
-            "metadata": {"name": self.config.node_name, "labels": spec.node_labels(self.config)},
-            "spec": {"providerID": f"external:///{self.config.node_name}", "taints": taints},
+            "metadata": {"name": self.settings.name, "labels": spec.node_labels(self.settings)},
+            "spec": {"providerID": f"external:///{self.settings.name}", "taints": taints},
             "status": status,
         }
         return await self.api.post("/api/v1/nodes", node)
@@ -107,14 +98,14 @@ class NodeController:
         before = spec.owned_of(node)
         held = (node.get("status") or {}).get("capacity") or {}
         if self.link.reply or not held:
-            self.capacity = node_capacity(self.link.reply, self.config.resources)
+            self.capacity = node_capacity(self.link.reply, self.settings.resources)
         else:
             # Nobody answered since we started: what the site said last time is nearer the truth than the defaults.
             self.capacity = {name: held.get(name, amount) for name, amount in self.capacity.items()} | {
                 name: held[name] for name in before.resources if name in held
             }
-        labels = spec.node_labels(self.config)
-        taints = spec.wanted_taints(self.config, self.link.reply, before, self.link.reachable)
+        labels = spec.node_labels(self.settings)
+        taints = spec.wanted_taints(self.settings, self.link.reply, before, self.link.reachable)
         resources = sorted(name for name in self.capacity if "/" in name)
         owned = spec.Owned(
             labels=sorted(labels),
@@ -125,7 +116,7 @@ class NodeController:
         stale = [name for name in before.resources if name not in resources]
         heartbeat = time.monotonic() - self._written >= HEARTBEAT_SECONDS or not self._written
         conditions = node_conditions(self.link.reachable, self.link.words)
-        wanted = node_status(self.config, self.capacity, conditions)
+        wanted = node_status(self.settings, self.capacity, conditions)
         # Metadata first: its patch holds to the version that was read, and the status patch makes a new one.
         metadata = spec.metadata_patch(node, labels, taints, owned)
         if metadata:

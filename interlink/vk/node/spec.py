@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from interlink.config import Config
+from interlink.config.nodes import NodeSettings
 from interlink.wire.messages import PingReply
 
 Json = dict[str, Any]
@@ -31,16 +31,16 @@ class Owned(msgspec.Struct, omit_defaults=True):
     resources: list[str] = []
 
 
-def node_labels(config: Config) -> dict[str, str]:
+def node_labels(settings: NodeSettings) -> dict[str, str]:
     """Return the labels of the node; those of the configuration come last."""
     return {
         "type": "virtual-kubelet",
         "kubernetes.io/role": "agent",
-        "kubernetes.io/hostname": config.node_name,
+        "kubernetes.io/hostname": settings.name,
         "kubernetes.io/os": "linux",
         "kubernetes.io/arch": architecture(),
         "node.kubernetes.io/exclude-from-external-load-balancers": "true",
-        **config.node_labels,
+        **settings.labels,
     }
 
 
@@ -58,11 +58,9 @@ def owned_of(node: Json) -> Owned:
         return Owned()
 
 
-def wanted_taints(config: Config, reply: PingReply | None, owned: Owned, reachable: bool | None) -> list[Json]:
+def wanted_taints(settings: NodeSettings, reply: PingReply | None, owned: Owned, reachable: bool | None) -> list[Json]:
     """Return our own taints: the configuration's, the plugin's, and the one that says that the edge is away."""
-    taints: list[Json] = [
-        {"key": taint.key, "value": taint.value, "effect": taint.effect} for taint in config.node_taints
-    ]
+    taints: list[Json] = [{"key": taint.key, "value": taint.value, "effect": taint.effect} for taint in settings.taints]
     taints += plugin_taints(reply, owned)
     if reachable is False:
         taints.append(dict(UNREACHABLE_TAINT))

@@ -8,7 +8,7 @@ import ipaddress
 import platform
 from typing import Any
 
-from interlink.config import Config
+from interlink.config.nodes import NodeSettings
 from interlink.vk.node.capacity import same_capacity
 from interlink.vk.node.conditions import conditions_differ, dated
 from interlink.vk.node.spec import architecture
@@ -31,14 +31,14 @@ VERSION = own_version()
 KUBELET_VERSION = f"{RELEASE}-interlink-{VERSION}"
 
 
-def node_status(config: Config, capacity: dict[str, str], conditions: list[Json]) -> Json:
+def node_status(settings: NodeSettings, capacity: dict[str, str], conditions: list[Json]) -> Json:
     """Return the status that the node is to have, without times."""
     return {
         "capacity": capacity,
         "allocatable": capacity,
         "conditions": conditions,
-        "addresses": _addresses(config.vkubelet_pod_ip),
-        "daemonEndpoints": {"kubeletEndpoint": {"Port": config.kubelet_port}},
+        "addresses": _addresses(settings.address),
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": settings.port}},
         "nodeInfo": {
             "architecture": architecture(),
             "bootID": "",

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from interlink.config import Config, NodeResources
+from interlink.config.model import NodeConfig
 from interlink.vk import main
 from interlink.vk.apiserver.fake import FakeApiServer
 from interlink.vk.edge.fake import FakeEdge
+from interlink.vk.virtual_node import VirtualNode
 
 Json = dict[str, Any]
 NODE = "vk-test"
@@ -24,7 +26,9 @@ class World:
     def __init__(self, api: FakeApiServer, edge: FakeEdge) -> None:
         self.api = api
         self.edge = edge
-        self.kubelet: main.VirtualKubelet | None = None
+        self.kubelet: VirtualNode | None = None
+        #: What the configuration has in Nodes.
+        self.nodes: dict[str, NodeConfig] = {}
         #: How far the cluster's and the virtual kubelet's clocks are ahead of the real one, in seconds.
         self.ahead = 0.0
         api.clock = self.clock
@@ -36,20 +40,21 @@ class World:
         return Config(
             interlink_url=f"http://127.0.0.1:{self.edge.port}",
             node_name=NODE,
+            nodes=self.nodes,
             kubelet_port=0,
             vkubelet_pod_ip="127.0.0.1",
             resources=NodeResources(cpu="2", memory="4Gi", pods="10"),
         )
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[main.VirtualKubelet]:
-        """Run one virtual kubelet for the time of the block."""
+    async def running(self) -> AsyncIterator[VirtualNode]:
+        """Run one virtual kubelet for the time of the block; gives its (first) node."""
         stop = asyncio.Event()
         async with main.VirtualKubelet(self.config(), self.api.access, self.clock) as kubelet:
-            self.kubelet = kubelet
+            self.kubelet = kubelet.nodes[0]
             task = asyncio.create_task(kubelet.run(stop))
             try:
-                yield kubelet
+                yield self.kubelet
             finally:
                 stop.set()
                 await task
@@ -110,7 +115,7 @@ def eventually() -> Callable[..., Any]:
 
 @pytest.fixture
 async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    monkeypatch.setattr("interlink.vk.node.controller.PING_SECONDS", 0.2)
+    monkeypatch.setattr("interlink.vk.edge.pinger.PING_SECONDS", 0.2)
     monkeypatch.setattr("interlink.vk.changes.LONG_POLL_SECONDS", 1.0)
     monkeypatch.setattr("interlink.vk.apiserver.reflector.FIRST_PAUSE", 0.02)
     monkeypatch.setattr("interlink.vk.pods.queue.LONGEST_PAUSE", 0.5)

@@ -334,7 +334,7 @@ async def test_one_connection_serves_several_requests(client: Client) -> None:
 
 
 async def test_health_names_a_loop_that_hangs(client: Client) -> None:
-    client.kubelet.pulse.watch("stuck", -1.0)
+    client.kubelet.shared.pulse.watch("stuck", -1.0)
     status, words = await client.ask("/healthz", "")
     assert status == 500
     assert "loop stuck" in words

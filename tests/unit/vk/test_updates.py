@@ -88,14 +88,14 @@ async def test_one_object_of_many_pods_is_asked_for_and_fetched_once(world: Worl
         uids = [add(world, f"p{number}", MAP) for number in range(20)]
         await eventually(lambda: len(world.edge.statuses) == 20)
         fetched: list[str] = []
-        get = kubelet.api.get
+        get = kubelet.shared.api.get
 
         async def counted(path: str, params: Any = None, accept: str = "application/json") -> Any:
             if path.endswith("/m"):
                 fetched.append(accept)
             return await get(path, params, accept)
 
-        kubelet.api.get = counted
+        kubelet.shared.api.get = counted
         world.api.put(f"{NAMESPACE}/configmaps/m", {"data": {"k": "2"}})
         await eventually(lambda: all(world.edge.shown(uid, "v") == {"k": "2"} for uid in uids))
         assert [accept for accept in fetched if "PartialObjectMetadata" not in accept] == ["application/json"]
@@ -317,7 +317,7 @@ async def test_a_plugin_that_takes_no_updates_gets_none(world: World, eventually
         assert world.edge.count("/update") == 0
         assert world.api.count("GET", "configmaps/m") == gets, "nobody wants to know"
         world.edge.reply.extensions = ["changes", "update"]
-        await eventually(lambda: kubelet.link.has_update)
+        await eventually(lambda: kubelet.shared.link.has_update)
         await eventually(lambda: world.edge.shown(uid, "v") == {"k": "2"})
 
 

@@ -1,0 +1,109 @@
+"""The keys about virtual nodes → one ``NodeSettings`` for each node of this virtual kubelet, checked.
+
+Called by ``interlink vk`` and ``interlink config check``. Every fault is a ConfigError that names the key: what
+kube-apiserver would refuse is refused before the node is registered.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from interlink.config.load import ConfigError
+from interlink.config.model import Config, NodeConfig, NodeResources, NodeTaint
+from interlink.core.quantity import QuantityError, parse_quantity
+
+EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+#: A node's name is also the value of its label kubernetes.io/hostname, which has 63 characters at most.
+_NAME = re.compile(r"(?=.{1,63}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+#: apimachinery's IsQualifiedName and IsValidLabelValue.
+_KEY = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+_MOST_PORT = 65535
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeSettings:
+    """One virtual node, as the configuration says it."""
+
+    name: str
+    #: Where kube-apiserver finds its kubelet API; port 0 takes a free one.
+    address: str
+    port: int
+    labels: Mapping[str, str]
+    taints: tuple[NodeTaint, ...]
+    #: What it offers where the site does not say.
+    resources: NodeResources = field(default_factory=NodeResources)
+
+
+def node_settings(config: Config) -> list[NodeSettings]:
+    """Return the nodes of this virtual kubelet: those of ``Nodes``, else the one of ``NodeName``. Raises ConfigError.
+
+    Each has a port of its own, so that what is asked at a port is asked of one node, as of a kubelet.
+    """
+    entries = config.nodes or {config.node_name: NodeConfig()}
+    nodes = []
+    for number, (name, entry) in enumerate(entries.items()):
+        where = f"Nodes.{name}." if config.nodes else ""
+        if not _NAME.fullmatch(name):
+            raise ConfigError(
+                f"key {'Nodes' if config.nodes else 'NodeName'}: {name!r} is no name of a node: up to 63 small "
+                "letters, digits, '-' and '.'"
+            )
+        labels = {**config.node_labels, **entry.labels}
+        taints = config.node_taints if entry.taints is None else entry.taints
+        resources = entry.resources or config.resources
+        _check_labels(f"key {where}Labels" if where else "key NodeLabels", labels)
+        _check_taints(f"key {where}Taints" if where else "key NodeTaints", taints)
+        _check_resources(f"key {where}Resources", resources)
+        nodes.append(
+            NodeSettings(
+                name=name,
+                address=config.vkubelet_pod_ip,
+                port=_port(config, entry, number),
+                labels=labels,
+                taints=tuple(taints),
+                resources=resources,
+            )
+        )
+    _check_ports(nodes)
+    return nodes
+
+
+def _port(config: Config, entry: NodeConfig, number: int) -> int:
+    if entry.kubelet_port is not None:
+        return entry.kubelet_port
+    return config.kubelet_port + number if config.kubelet_port else 0
+
+
+def _check_ports(nodes: list[NodeSettings]) -> None:
+    taken: dict[int, str] = {}
+    for node in nodes:
+        if node.port > _MOST_PORT:
+            raise ConfigError(f"key KubeletPort: node {node.name} would have port {node.port}, which there is not")
+        if node.port and node.port in taken:
+            raise ConfigError(f"key KubeletPort: nodes {taken[node.port]} and {node.name} both have {node.port}")
+        taken[node.port] = node.name
+
+
+def _check_labels(where: str, labels: Mapping[str, str]) -> None:
+    for key, value in labels.items():
+        if not _KEY.fullmatch(key) or not _VALUE.fullmatch(value):
+            raise ConfigError(f"{where}: {key}: {value!r} is no label: see Kubernetes' syntax of labels")
+
+
+def _check_taints(where: str, taints: list[NodeTaint]) -> None:
+    for taint in taints:
+        if not _KEY.fullmatch(taint.key) or not _VALUE.fullmatch(taint.value):
+            raise ConfigError(f"{where}: Key {taint.key!r} with Value {taint.value!r} is no taint")
+        if taint.effect not in EFFECTS:
+            raise ConfigError(f"{where}: Effect {taint.effect!r} of {taint.key} is none of {', '.join(EFFECTS)}")
+
+
+def _check_resources(where: str, resources: NodeResources) -> None:
+    for name, quantity in (("CPU", resources.cpu), ("Memory", resources.memory), ("Pods", resources.pods)):
+        try:
+            bad = parse_quantity(quantity) < 0
+        except QuantityError:
+            bad = True
+        if bad:
+            raise ConfigError(f"{where}.{name}: {quantity!r} is no amount as Kubernetes writes them: 4, 500m, 32Gi")

@@ -1,0 +1,147 @@
+"""One virtual node: its object and lease, its pods, its kubelet port; several of them may share one process.
+
+Made by ``main.py``. Invariant: nodes share connections, the ping and the feed of changes, and nothing else, so that
+no pod, lease or caller of one node waits for another's.
+"""
+
+import os
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from interlink.config.nodes import NodeSettings
+from interlink.vk.apiserver.client import ApiServer
+from interlink.vk.apiserver.reflector import Reflector
+from interlink.vk.edge.book import StatusBook
+from interlink.vk.edge.client import EdgeClient
+from interlink.vk.edge.link import Link
+from interlink.vk.events import Events
+from interlink.vk.kubelet.access import Gate
+from interlink.vk.kubelet.logs import Logs
+from interlink.vk.kubelet.routes import Routes
+from interlink.vk.kubelet.server import KubeletServer
+from interlink.vk.node.controller import NodeController
+from interlink.vk.node.lease import Lease
+from interlink.vk.pods.context import Context
+from interlink.vk.pods.controller import PodController
+from interlink.vk.pods.queue import WorkQueue
+from interlink.vk.pods.record import PodRecord
+from interlink.vk.pods.store import PodStore
+from interlink.vk.pods.writer import StatusWriter
+from interlink.vk.supervisor import Pulse
+from interlink.vk.volumes.contents import Sources
+from interlink.vk.volumes.updates import VolumeUpdates
+
+
+@dataclass
+class Shared:
+    """What the nodes of one process have in common."""
+
+    api: ApiServer
+    #: Connections of their own for leases, so that nothing can delay them.
+    lease_api: ApiServer
+    edge: EdgeClient
+    link: Link
+    pulse: Pulse = field(default_factory=Pulse)
+    #: Says how old pods' tokens are, in epoch seconds.
+    clock: Callable[[], float] = time.time
+
+
+class VirtualNode:
+    """All parts of one node and the loops that drive them."""
+
+    def __init__(self, settings: NodeSettings, shared: Shared) -> None:
+        self.settings = settings
+        self.shared = shared
+        self.queue = WorkQueue()
+        self.store = PodStore(self._look_at)
+        self.events = Events(shared.api, settings.name)
+        self.node = NodeController(shared.api, shared.link, self.events, settings)
+        routes = Routes(Gate(shared.api, settings.name), Logs(self.store, shared.edge), self.store, shared.pulse.late)
+        self.server = KubeletServer(shared.api, routes.handle, settings.name, settings.address, settings.port)
+
+    async def open(self) -> None:
+        """Open the kubelet port. Raises OSError where it is taken."""
+        await self.server.start()
+        self.settings = self.node.settings = replace(self.settings, port=self.server.port)
+
+    async def close(self) -> None:
+        """Close the kubelet port."""
+        await self.server.close()
+
+    def begin(self, cluster: str) -> None:
+        """Take up the pods, now that the cluster's identity is known."""
+        shared = self.shared
+        self.book = StatusBook(cluster, self.settings.name)
+        context = Context(
+            api=shared.api,
+            edge=shared.edge,
+            link=shared.link,
+            book=self.book,
+            store=self.store,
+            queue=self.queue,
+            events=self.events,
+            writer=StatusWriter(shared.api, self.store),
+            sources=Sources(shared.api, shared.clock),
+            allocatable=lambda: self.node.capacity,
+            services=service_variables(os.environ),
+        )
+        self.updates = VolumeUpdates(context)
+        self.pods = PodController(context, self.updates)
+        self.store.on_listed = self.pods.look_at_all
+        shared.link.listeners.append(self._on_link)
+
+    def loops(self) -> dict[str, Coroutine[Any, Any, None]]:
+        """Return what is to run for ever, by name; after ``begin``."""
+        name, pulse = self.settings.name, self.shared.pulse
+        lease = Lease(self.shared.lease_api, name, lambda: self.node.uid)
+        # A field selector is looked up in kube-apiserver's index of pods by their node; there is none for several
+        # nodes, and one watch of all pods would send this process every pod of the cluster.
+        pods = Reflector(
+            self.shared.api,
+            "/api/v1/pods",
+            {"fieldSelector": f"spec.nodeName={name}"},
+            PodRecord.from_object,
+            self.store,
+        )
+        self.node.on_life = pulse.watch(f"{name}: node", 120.0)
+        lease.on_life = pulse.watch(f"{name}: lease", 90.0)
+        pods.on_life = pulse.watch(f"{name}: pods", 900.0)
+        self.updates.versions.on_life = pulse.watch(f"{name}: versions", 300.0)
+        loops = {
+            "node": self.node.run(),
+            "lease": lease.run(),
+            "pods": pods.run(),
+            "work": self.queue.run(self.pods.reconcile),
+            "updates": self.updates.run(),
+            "versions": self.updates.versions.run(),
+            "events": self.events.run(),
+            "kubelet": self.server.run(),
+        }
+        return {f"{name}: {loop}": body for loop, body in loops.items()}
+
+    def on_snapshot(self, asked: float, touched: set[str]) -> None:
+        """Take a complete picture of the edge, asked for at this time of the loop's clock."""
+        self.pods.on_snapshot(asked, touched)
+        self.updates.look_at_all()
+
+    def resync(self) -> None:
+        """Look at everything once more."""
+        self.pods.look_at_all()
+        self.updates.look_at_all()
+
+    def _look_at(self, uid: str) -> None:
+        self.queue.add(uid)
+        self.updates.look(uid)
+
+    def _on_link(self, reachable: bool) -> None:
+        if reachable:
+            self.queue.kick()
+            self.updates.queue.kick()
+
+
+def service_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return where kube-apiserver is, as every container is told; nothing outside a cluster."""
+    names = ("KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "KUBERNETES_SERVICE_PORT_HTTPS")
+    return {name: environ[name] for name in names if environ.get(name)}
