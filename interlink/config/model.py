@@ -393,6 +393,24 @@ class Config:
     kubeconfig: Path | None = setting(
         "Kubeconfig", "kubeconfig file; empty: the pod's own service account", None, "KUBECONFIG", VK
     )
+    leader_election_lease: str = setting(
+        "LeaderElectionLease",
+        "Lease by which the replicas of one virtual kubelet choose the one that works; empty: it is the only one",
+        "",
+        "LEADER_ELECTION_LEASE",
+        VK,
+    )
+    leader_election_namespace: str = setting(
+        "LeaderElectionNamespace", "its namespace; empty: that of the pod's service account", "",
+        "LEADER_ELECTION_NAMESPACE", VK,
+    )  # fmt: skip
+    health_port: int = setting(
+        "HealthPort",
+        "port of /healthz and /readyz for probes (plain HTTP, open to all); 0: none",
+        0,
+        "HEALTH_PORT",
+        VK,
+    )
     node_labels: dict[str, str] = setting("NodeLabels", "labels of the node, beside type=virtual-kubelet", {}, "", VK)
     node_taints: list[NodeTaint] = setting("NodeTaints", "taints of the node", DEFAULT_TAINTS, "", VK)
     resources: NodeResources = field(

@@ -21,6 +21,8 @@ from interlink.vk.changes import ChangeFeed
 from interlink.vk.edge.client import EdgeClient
 from interlink.vk.edge.link import Link
 from interlink.vk.edge.pinger import Pinger
+from interlink.vk.leader.fence import Fence
+from interlink.vk.leader.process import Leader, LeasePlace, lease_place, run_process
 from interlink.vk.supervisor import supervise
 from interlink.vk.tokenfile import TokenFile
 from interlink.vk.virtual_node import Shared, VirtualNode
@@ -34,12 +36,12 @@ def run(config: Config) -> int:
     """Run until a signal says stop; return the process's exit status. Raises ConfigError."""
     node_settings(config)
     try:
-        access = find_access(config.kubeconfig)
+        access, place = find_access(config.kubeconfig), lease_place(config)
     except NoAccessError as error:
         log.error("%s", error)  # noqa: TRY400 - the sentence says it all
         return 2
     try:
-        asyncio.run(_run_until_signal(config, access))
+        asyncio.run(_run_until_signal(config, access, place))
     except Exception:
         log.exception("the virtual kubelet ends; jobs go on")
         return 1
@@ -47,29 +49,55 @@ def run(config: Config) -> int:
     return 0
 
 
-async def _run_until_signal(config: Config, access: Access) -> None:
+async def _run_until_signal(config: Config, access: Access, place: LeasePlace | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with VirtualKubelet(config, access) as kubelet:
-        await kubelet.run(stop)
+    await run_replica(config, access, place, stop)
+
+
+async def run_replica(config: Config, access: Access, place: LeasePlace | None, stop: asyncio.Event) -> None:
+    """Stand by, and lead when its turn comes, until ``stop`` is set; without a place for a lease, lead at once."""
+    working: list[VirtualKubelet] = []
+
+    async def work(fence: Fence, halt: asyncio.Event) -> None:
+        async with VirtualKubelet(config, access, fence=fence) as kubelet:
+            working.append(kubelet)
+            try:
+                await kubelet.run(halt)
+            finally:
+                working.remove(kubelet)
+
+    leader = Leader(
+        work,
+        health=lambda: [word for kubelet in working for word in kubelet.shared.pulse.late()],
+        unready=lambda: [word for kubelet in working for word in kubelet.unready()],
+    )
+    await run_process(access, place, config.health_port, leader, stop)
 
 
 class VirtualKubelet:
-    """One process: its virtual nodes and what they share. ``clock`` says how old pods' tokens are."""
+    """One process: its virtual nodes and what they share.
 
-    def __init__(self, config: Config, access: Access, clock: Callable[[], float] = time.time) -> None:
+    ``clock`` says how old pods' tokens are; ``fence``, whether anything may be written.
+    """
+
+    def __init__(
+        self, config: Config, access: Access, clock: Callable[[], float] = time.time, fence: Fence | None = None
+    ) -> None:
         self.config = config
         self.access = access
         self.clock = clock
+        self.fence = fence
         self.nodes: list[VirtualNode] = []
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> "VirtualKubelet":
         config = self.config
-        api, lease_api = ApiServer(self.access), ApiServer(self.access, timeout=10.0)
-        edge = EdgeClient(config.interlink_url, config.interlink_port, TokenFile(config.vk_token_file))
+        api = ApiServer(self.access, fence=self.fence)
+        lease_api = ApiServer(self.access, timeout=10.0, fence=self.fence)
+        edge = EdgeClient(config.interlink_url, config.interlink_port, TokenFile(config.vk_token_file), self.fence)
         for each in (api, lease_api, edge):
             self._stack.push_async_callback(each.close)
         self.shared = Shared(api=api, lease_api=lease_api, edge=edge, link=Link(), clock=self.clock)
@@ -99,6 +127,10 @@ class VirtualKubelet:
         for node in self.nodes:
             node.begin(waiting.result())
         await supervise(self._loops(), stop)
+
+    def unready(self) -> list[str]:
+        """Return what the nodes cannot do yet."""
+        return [f"node {node.settings.name} {words}" for node in self.nodes for words in node.unready()]
 
     def _loops(self) -> dict[str, Coroutine[Any, Any, None]]:
         pulse = self.shared.pulse

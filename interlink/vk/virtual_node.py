@@ -126,6 +126,11 @@ class VirtualNode:
         self.pods.on_snapshot(asked, touched)
         self.updates.look_at_all()
 
+    def unready(self) -> list[str]:
+        """Return what it cannot do yet."""
+        done = {"is not registered yet": bool(self.node.uid), "has not listed its pods yet": self.store.listed}
+        return [words for words, is_done in done.items() if not is_done]
+
     def resync(self) -> None:
         """Look at everything once more."""
         self.pods.look_at_all()

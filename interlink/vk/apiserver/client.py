@@ -14,6 +14,7 @@ import msgspec
 
 from interlink.vk.apiserver.access import Access
 from interlink.vk.apiserver.errors import RetryError, api_error
+from interlink.vk.leader.fence import Fence, always_open
 
 PAGE = 500
 STRATEGIC = "application/strategic-merge-patch+json"
@@ -27,10 +28,14 @@ Params = dict[str, str]
 
 
 class ApiServer:
-    """One session with kube-apiserver; made inside the running loop, closed at its end."""
+    """One session with kube-apiserver; made inside the running loop, closed at its end.
 
-    def __init__(self, access: Access, timeout: float = 30.0) -> None:
+    Whatever is more than a GET passes the fence first: where it is closed, that is a RetryError.
+    """
+
+    def __init__(self, access: Access, timeout: float = 30.0, fence: Fence | None = None) -> None:
         self.access = access
+        self.fence = fence or always_open()
         self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=10)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=128, keepalive_timeout=60),
@@ -121,6 +126,8 @@ class ApiServer:
         headers: dict[str, str] | None = None,
     ) -> Json:
         what = f"{method} {path}"
+        if method != "GET" and (refusal := self.fence.refusal()):
+            raise RetryError(f"{what}: {refusal}")
         sent = {**self.access.headers(), **({"Content-Type": JSON} if body is not None else {}), **(headers or {})}
         try:
             async with self._session.request(

@@ -23,6 +23,7 @@ from interlink.vk.edge.errors import (
     RefusedError,
     UnknownPodError,
 )
+from interlink.vk.leader.fence import Fence, always_open
 from interlink.vk.tokenfile import TokenFile
 from interlink.wire.messages import Changes, CreateReply, LogRequest, PingReply, PodStatus
 
@@ -34,6 +35,8 @@ _FOREIGN = (aiohttp.ClientError, TimeoutError, OSError)
 _REFUSALS = (400, 413, 422)
 #: A refusal's title that is a reason as Kubernetes writes them.
 _REASON = re.compile(r"[A-Z][A-Za-z0-9]{2,60}")
+#: What changes pods: it passes the fence first.
+_WRITES = ("/create", "/update", "/delete")
 #: What the InterLink-Http-Session header calls each path.
 _OPERATIONS = {
     "/create": "CreatePod",
@@ -49,8 +52,9 @@ _OPERATIONS = {
 class EdgeClient:
     """One InterLink; ``url`` is http(s)://HOST[:PORT] or unix:///PATH."""
 
-    def __init__(self, url: str, port: int, token: TokenFile) -> None:
+    def __init__(self, url: str, port: int, token: TokenFile, fence: Fence | None = None) -> None:
         self.token = token
+        self.fence = fence or always_open()
         socket = url.removeprefix("unix://") if url.startswith("unix://") else ""
         self.base = "http://interlink" if socket else _with_port(url, port)
         self.name = url if socket else self.base
@@ -148,6 +152,8 @@ class EdgeClient:
         timeout: float = 30.0,
         params: dict[str, str] | None = None,
     ) -> tuple[int, bytes]:
+        if path in _WRITES and (refusal := self.fence.refusal()):
+            raise AwayError(f"{path}: {refusal}")
         headers = self._headers(path)
         limits = aiohttp.ClientTimeout(total=timeout, sock_connect=10)
         try:

@@ -1,0 +1,1 @@
+"""Which of several replicas works: one leads and the others stand by, by a Lease in their namespace."""
