@@ -5,6 +5,7 @@ Served by ``interlink api``. Messages are checked on the way in and otherwise pa
 """
 
 from typing import Any
+from urllib.parse import urlencode
 
 import falcon
 import msgspec
@@ -98,8 +99,10 @@ class InterLinkApi:
         response.stream = self.followers.follow(chunks, gone)
 
     def ping(self, request: falcon.Request, response: falcon.Response) -> None:
-        """Answer what the plugin says of itself."""
-        self._pass_on(response, self._ask(request, "GET", "/status", b"[]"))
+        """Answer what the plugin says of itself, and of the partitions and flavors that are asked about."""
+        asked = [(key, name) for key in ("partition", "flavor") for name in request.get_param_as_list(key) or ()]
+        path = f"/status?{urlencode(asked)}" if asked else "/status"
+        self._pass_on(response, self._ask(request, "GET", path, b"[]"))
 
     def update_cache(self, request: falcon.Request, response: falcon.Response) -> None:
         """Take a pod that the virtual kubelet knows; the plugin stays the one source of statuses."""

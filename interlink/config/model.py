@@ -38,9 +38,13 @@ class NodeResources:
 class NodeConfig:
     """One of several virtual nodes of one virtual kubelet."""
 
+    partition: str = setting("Partition", "the partition of its pods that name none, and its capacity", "")
+    flavor: str = setting("Flavor", "the flavor of its pods that name none; its capacity where Partition is empty", "")
     labels: dict[str, str] = setting("Labels", "labels of this node, beside those of NodeLabels", {})
     taints: list[NodeTaint] | None = setting("Taints", "its taints, in place of NodeTaints; `[]`: none", None)
-    resources: NodeResources | None = setting("Resources", "its capacity, in place of Resources", None)
+    resources: NodeResources | None = setting(
+        "Resources", "its capacity where the site does not say, in place of Resources", None
+    )
     kubelet_port: int | None = setting(
         "KubeletPort",
         "port of its kubelet API; else KubeletPort for the first node, one more for each further one",

@@ -33,6 +33,9 @@ class NodeSettings:
     taints: tuple[NodeTaint, ...]
     #: What it offers where the site does not say.
     resources: NodeResources = field(default_factory=NodeResources)
+    #: The part of the site that it stands for; empty texts: the whole of it.
+    partition: str = ""
+    flavor: str = ""
 
 
 def node_settings(config: Config) -> list[NodeSettings]:
@@ -63,6 +66,8 @@ def node_settings(config: Config) -> list[NodeSettings]:
                 labels=labels,
                 taints=tuple(taints),
                 resources=resources,
+                partition=entry.partition,
+                flavor=entry.flavor,
             )
         )
     _check_ports(nodes)

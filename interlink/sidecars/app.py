@@ -32,6 +32,10 @@ ZERO_TIME = "0001-01-01T00:00:00Z"
 #: The longest that /changes waits, in seconds: below the idle time-outs of common proxies (60 s).
 LONGEST_WAIT = 50.0
 
+#: What a ping may ask of: each partition costs a call of Slurm.
+_NAME = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_.]{0,62}", re.ASCII)
+_MOST_NAMES = 64
+
 
 class SidecarApp:
     """The routes of one sidecar."""
@@ -63,7 +67,7 @@ class SidecarApp:
         """Answer the statuses of the pods in the body; for an empty list, the ping reply."""
         pods: list[Pod] | None = read_json(request, list[Pod] | None)
         if not pods:
-            write_json(response, self.backend.ping())
+            write_json(response, self.backend.ping(_names(request, "partition"), _names(request, "flavor")))
             return
         for pod in pods:
             check_pod(pod)
@@ -162,6 +166,12 @@ CONDITIONS: dict[type[Exception], Callable[[Exception], falcon.HTTPError]] = {
     NotStarted: lambda error: falcon.HTTPBadRequest(title="not started", description=str(error)),
     CursorExpired: lambda error: falcon.HTTPGone(title="cursor expired", description=str(error)),
 }
+
+
+def _names(request: falcon.Request, key: str) -> list[str]:
+    """Return the names that a ping asks about; what can be no name of a partition or flavor is not asked for."""
+    asked = request.get_param_as_list(key) or []
+    return [name for name in dict.fromkeys(asked) if _NAME.fullmatch(name)][:_MOST_NAMES]
 
 
 def _on_condition(_request: falcon.Request, _response: falcon.Response, error: Exception, _params: object) -> None:

@@ -4,7 +4,7 @@ Implemented by ``sidecars.slurm`` and by the in-memory ``sidecars.mock``; tests/
 tests against both. Every call is idempotent by the pod's UID and may come from several threads at once.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from interlink.wire.messages import Changes, CreateReply, LogRequest, PingReply, PodStatus, RetrievedPodData
@@ -86,8 +86,11 @@ class Backend(Protocol):
         Raises NotFound, NotStarted or Unavailable before the first chunk.
         """
 
-    def ping(self) -> PingReply:
-        """Return the site's total capacity, taints and extensions. Raises Unavailable."""
+    def ping(self, partitions: Sequence[str] = (), flavors: Sequence[str] = ()) -> PingReply:
+        """Return the site's total capacity, taints and extensions, and what these partitions and flavors have.
+
+        One that the site does not know, or does not count by itself, is left out. Raises Unavailable.
+        """
 
     def close(self) -> None:
         """Stop background work; running jobs go on."""

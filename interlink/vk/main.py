@@ -101,8 +101,14 @@ class VirtualKubelet:
         for each in (api, lease_api, edge):
             self._stack.push_async_callback(each.close)
         self.shared = Shared(api=api, lease_api=lease_api, edge=edge, link=Link(), clock=self.clock)
-        self.pinger = Pinger(edge, self.shared.link)
-        self.nodes = [VirtualNode(settings, self.shared) for settings in node_settings(config)]
+        settings = node_settings(config)
+        self.nodes = [VirtualNode(each, self.shared) for each in settings]
+        self.pinger = Pinger(
+            edge,
+            self.shared.link,
+            partitions=sorted({each.partition for each in settings if each.partition}),
+            flavors=sorted({each.flavor for each in settings if each.flavor and not each.partition}),
+        )
         try:
             for node in self.nodes:
                 self._stack.push_async_callback(node.close)

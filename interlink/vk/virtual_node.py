@@ -32,6 +32,7 @@ from interlink.vk.pods.writer import StatusWriter
 from interlink.vk.supervisor import Pulse
 from interlink.vk.volumes.contents import Sources
 from interlink.vk.volumes.updates import VolumeUpdates
+from interlink.wire.messages import NODE_FLAVOR_ANNOTATION, NODE_PARTITION_ANNOTATION
 
 
 @dataclass
@@ -86,6 +87,7 @@ class VirtualNode:
             sources=Sources(shared.api, shared.clock),
             allocatable=lambda: self.node.capacity,
             services=service_variables(os.environ),
+            place=place_annotations(self.settings),
         )
         self.updates = VolumeUpdates(context)
         self.pods = PodController(context, self.updates)
@@ -144,6 +146,12 @@ class VirtualNode:
         if reachable:
             self.queue.kick()
             self.updates.queue.kick()
+
+
+def place_annotations(settings: NodeSettings) -> dict[str, str]:
+    """Return what tells the edge for which part of the site the node stands; nothing where it is the whole."""
+    said = {NODE_PARTITION_ANNOTATION: settings.partition, NODE_FLAVOR_ANNOTATION: settings.flavor}
+    return {name: value for name, value in said.items() if value}
 
 
 def service_variables(environ: Mapping[str, str]) -> dict[str, str]:

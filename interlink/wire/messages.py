@@ -17,6 +17,9 @@ EXTENSION_UPDATE = "update"
 
 #: Annotation by which a virtual kubelet tells a plugin whose pod it is: the UID of its cluster's kube-system namespace.
 CLUSTER_ANNOTATION = "interlink.io/cluster"
+#: Annotations by which it tells for which partition or flavor the pod's node stands (docs/jobs.md says how they count).
+NODE_PARTITION_ANNOTATION = "interlink.io/node-partition"
+NODE_FLAVOR_ANNOTATION = "interlink.io/node-flavor"
 
 
 class PodCreateRequest(msgspec.Struct, kw_only=True):
@@ -154,5 +157,8 @@ class PingReply(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     status: str = "ok"
     resources: Resources | None = None
+    #: Ours: what those partitions and flavors have that the ping asked about (``?partition=gpu&flavor=large``).
+    partitions: dict[str, Resources] | None = None
+    flavors: dict[str, Resources] | None = None
     taints: list[Taint] | None = None
     extensions: list[str] | None = None

@@ -1,7 +1,7 @@
 """Flavors: the administrator's named sets of what a job asks for, and which of them a pod gets.
 
-Called by ``placement``. The order is that of today's plugin with the node selector and the namespace in it: the pod's
-annotation, its node selector, its namespace's flavor, its GPUs, the default.
+Called by ``placement``. The order is that of today's plugin with the node selector, the virtual node and the namespace
+in it: the pod's annotation, its node selector, its node's flavor, its namespace's, its GPUs, the default.
 """
 
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from interlink.core.errors import UnsupportedPod
 from interlink.core.job.annotations import FLAVOR, PREFIX, annotation
 from interlink.core.job.flags import Flags
 from interlink.core.job.gres import parse_gres
+from interlink.wire.messages import NODE_FLAVOR_ANNOTATION
 from interlink.wire.pod import Pod
 
 _GPU = "gpu"
@@ -48,20 +49,27 @@ def choose_flavor(
     """
     named = annotation(pod, FLAVOR) or (pod.spec.nodeSelector or {}).get(PREFIX + FLAVOR)
     if named:
-        if named not in flavors:
-            known = ", ".join(sorted(flavors)) or "none"
-            raise UnsupportedPod(f"flavor {named[:60]!r} is not known on this site; there are: {known}")
-        if not _open_to(flavors[named], pod):
-            raise UnsupportedPod(f"flavor {named!r} is not for pods of namespace {pod.metadata.namespace}")
-        return flavors[named]
+        return _named(named, pod, flavors)
     mine = [flavor for flavor in flavors.values() if _open_to(flavor, pod)]
     selector = (pod.spec.nodeSelector or {}).items()
     selected = next((each for each in mine if each.node_selector and each.node_selector.items() <= selector), None)
+    of_node = pod.annotation(NODE_FLAVOR_ANNOTATION)
+    if of_node and not selected:
+        return _named(of_node, pod, flavors)
     if selected or of_namespace:
         return selected or flavors[of_namespace]
     with_gpus = [flavor for flavor in mine if flavor.gpus()] if gpus else []
     exact = next((flavor for flavor in with_gpus if flavor.gpus() == gpus), None)
     return exact or next(iter(with_gpus), None) or flavors.get(default)
+
+
+def _named(name: str, pod: Pod, flavors: Mapping[str, Flavor]) -> Flavor:
+    if name not in flavors:
+        known = ", ".join(sorted(flavors)) or "none"
+        raise UnsupportedPod(f"flavor {name[:60]!r} is not known on this site; there are: {known}")
+    if not _open_to(flavors[name], pod):
+        raise UnsupportedPod(f"flavor {name!r} is not for pods of namespace {pod.metadata.namespace}")
+    return flavors[name]
 
 
 def _open_to(flavor: Flavor, pod: Pod) -> bool:

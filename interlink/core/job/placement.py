@@ -1,7 +1,8 @@
 """Where and how large a pod's job is: everything that the site and the pod say of it, laid over each other.
 
 Called by ``sidecars/slurm/submit``. Every source speaks sbatch's options, so that the order is one line (docs/jobs.md):
-the site's, the namespace's, the flavor's, the node selector's, the flags', the annotations', and what is forced.
+the site's, the namespace's, the flavor's, the virtual node's, the node selector's, the flags', the annotations', and
+what is forced.
 Raises UnsupportedPod, by name, for all that the policy does not let through or that no job can have.
 """
 
@@ -15,6 +16,7 @@ from interlink.core.job.numbers import MOST_CPUS, MOST_MEMORY, bounded, count, m
 from interlink.core.job.resources import JobResources, job_resources
 from interlink.core.job.rules import JobRules
 from interlink.core.job.walltime import Walltime, walltime
+from interlink.wire.messages import NODE_PARTITION_ANNOTATION
 from interlink.wire.pod import Pod
 
 _PLACED = ("partition", "account", "qos", "reservation", "constraint")
@@ -107,9 +109,14 @@ def _requeue(pod: Pod, flags: Flags) -> bool:
 
 
 def _own_flags(pod: Pod, rules: JobRules, forced: Flags) -> list[Flags]:
-    """Return what the pod says itself, weakest first: its node selector, its flags, its annotations of one option."""
+    """Return what comes with the pod, weakest first: its node's partition, node selector, flags and annotations.
+
+    The node's is held to the policy as the pod's own words are: another virtual kubelet than ours lets a pod say it.
+    """
     selector = pod.spec.nodeSelector or {}
-    layers: list[tuple[str, Flags]] = [
+    of_node = pod.annotation(NODE_PARTITION_ANNOTATION)
+    layers: list[tuple[str, Flags]] = [("the virtual node", {"partition": of_node})] if of_node else []
+    layers += [
         (f"nodeSelector {PREFIX}{name}", {option: selector[PREFIX + name]})
         for name, option in PLACES.items()
         if selector.get(PREFIX + name)

@@ -7,7 +7,7 @@ container with the exit code of the annotation EXIT_CODE.
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from interlink.sidecars.backend import Deleted, NotFound
@@ -86,10 +86,13 @@ class MockBackend:
             raise NotFound(f"no container {request.ContainerName} in a pod {request.PodUID} here")
         yield f"this is the log of {request.ContainerName} in {request.Namespace}/{request.PodName}\n".encode()
 
-    def ping(self) -> PingReply:
-        """Offer a site of some size."""
+    def ping(self, partitions: Sequence[str] = (), flavors: Sequence[str] = ()) -> PingReply:
+        """Offer a site of some size, and any part of it as large as the whole."""
+        whole = Resources(cpu="1000", memory="4Ti", pods="20000")
         return PingReply(
-            resources=Resources(cpu="1000", memory="4Ti", pods="20000"),
+            resources=whole,
+            partitions=dict.fromkeys(partitions, whole) or None,
+            flavors=dict.fromkeys(flavors, whole) or None,
             extensions=[EXTENSION_CHANGES, EXTENSION_UPDATE],
         )
 

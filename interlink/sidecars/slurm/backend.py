@@ -5,9 +5,8 @@ so a controller that hangs delays no report, and a slow file system no poll.
 """
 
 import logging
-import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from interlink.config import Config
@@ -15,16 +14,17 @@ from interlink.config.jobs import job_egress, job_rules, runtimes
 from interlink.config.volumes import volume_policy
 from interlink.core.job.script import ScriptSettings
 from interlink.core.pod.build import PlanSettings
-from interlink.sidecars.backend import NotFound, Unavailable
+from interlink.sidecars.backend import NotFound
 from interlink.sidecars.changes import ChangeJournal
 from interlink.sidecars.slurm.accounts import HostAccounts
 from interlink.sidecars.slurm.bundle import runner_bundle
-from interlink.sidecars.slurm.driver import Capacity, SlurmDriver, SlurmRefused, SlurmUnavailable
+from interlink.sidecars.slurm.driver import SlurmDriver
 from interlink.sidecars.slurm.drivers.choice import choose_driver, site_hosts
 from interlink.sidecars.slurm.folders import JobFolders, is_uid
 from interlink.sidecars.slurm.housekeeping import Housekeeping
 from interlink.sidecars.slurm.lifecycle import Lifecycle
 from interlink.sidecars.slurm.logs import Logs
+from interlink.sidecars.slurm.offers import Offers
 from interlink.sidecars.slurm.pods import PodTable
 from interlink.sidecars.slurm.reconcile import Reconciler
 from interlink.sidecars.slurm.recover import recover
@@ -37,13 +37,11 @@ from interlink.sidecars.slurm.worker import Worker
 from interlink.wire.messages import (
     EXTENSION_CHANGES,
     EXTENSION_UPDATE,
-    Accelerator,
     Changes,
     CreateReply,
     LogRequest,
     PingReply,
     PodStatus,
-    Resources,
     RetrievedPodData,
 )
 from interlink.wire.pod import Pod
@@ -60,7 +58,6 @@ _POLL_SHARE, _HURRY_SHARE = 4, 1
 _MANY_CREATES, _CREATING_SHARE, _CREATING_SECONDS = 10, 19, 2.0
 #: While Slurm is away it is asked no more often than this.
 _OUTAGE_SECONDS = 2.0
-_CAPACITY_SECONDS = 10.0
 #: So long a deleted pod's end stays in a full answer of /changes.
 _DELETED_FOR = 600.0
 
@@ -95,14 +92,12 @@ class SlurmBackend:
         settings = replace(
             job_settings(config, str(runner), self._folders), accounts=HostAccounts(self._hosts.commands())
         )
-        self._rules = settings.rules
         self._submitter = Submitter(settings, self._folders, self._table, self._driver, self._site)
         self._updater = Updater(self._folders, self._table)
         self._logs = Logs(self._table, self._folders)
         #: When Slurm was last asked, how many seconds that took, and how many jobs had been submitted by then.
         self._last_poll, self._poll_cost, self._last_recorded = -float("inf"), 0.0, 0
-        self._capacity: tuple[float, Capacity] | None = None
-        self._capacity_lock = threading.Lock()
+        self._offers = Offers(self._driver, self._site, settings.rules, config.max_pods)
         spool, housekeeping = (
             Spool(self._folders, self._table),
             Housekeeping(
@@ -153,19 +148,12 @@ class SlurmBackend:
             raise NotFound(f"no pod {request.PodUID[:80]!r} here")
         return self._logs.read(request)
 
-    def ping(self) -> PingReply:
+    def ping(self, partitions: Sequence[str] = (), flavors: Sequence[str] = ()) -> PingReply:
         """See Backend."""
-        capacity = self._total()
         return PingReply(
-            resources=Resources(
-                cpu=str(capacity.cpus),
-                memory=f"{capacity.memory_mib}Mi",
-                pods=str(self._config.max_pods),
-                accelerators=[
-                    Accelerator(resourceType=name, available=str(pieces))
-                    for name, pieces in self._rules.gres.offered(capacity.gres).items()
-                ],
-            ),
+            resources=self._offers.total(),
+            partitions={name: offer for name in partitions if (offer := self._offers.partition(name))} or None,
+            flavors={name: offer for name in flavors if (offer := self._offers.flavor(name))} or None,
             extensions=[EXTENSION_CHANGES, EXTENSION_UPDATE],
         )
 
@@ -179,31 +167,6 @@ class SlurmBackend:
             worker.join()
         self._hosts.close()
         self._store.close()
-
-    def _total(self) -> Capacity:
-        """Return the partition's capacity, asked for every few seconds at most. Raises Unavailable."""
-        with self._capacity_lock:
-            now = time.monotonic()
-            if self._site.outage:
-                raise Unavailable(f"Slurm does not answer: {self._site.outage}")
-            if self._capacity is None or now - self._capacity[0] > _CAPACITY_SECONDS:
-                try:
-                    self._capacity = (now, self._totals())
-                except (SlurmRefused, SlurmUnavailable) as error:
-                    raise Unavailable(f"Slurm: {error}") from error
-            return self._capacity[1]
-
-    def _totals(self) -> Capacity:
-        """Return what the site's partitions have in all; one that is not there must not cost the others."""
-        partitions = self._rules.partitions()
-        try:
-            return self._driver.totals(partitions)
-        except SlurmRefused as error:
-            first = partitions.partition(",")[0]
-            if first == partitions:
-                raise
-            log.warning("of SlurmPartition, Flavors and Namespaces only the first counts for the node: %s", error)
-            return self._driver.totals(first)
 
     def _slurm_step(self) -> None:
         """Poll when it is time, then end what is to be ended."""

@@ -7,7 +7,7 @@ Every call but logs has a deadline; every call is idempotent, so that AwayError 
 
 import itertools
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -104,15 +104,19 @@ class EdgeClient:
 
     async def changes(self, cursor: str | None, wait: float) -> Changes:
         """Wait for changes after the cursor; None asks for everything at once. CursorExpiredError, AwayError."""
-        params = {"after": cursor, "wait": f"{wait:g}"} if cursor else None
+        params = {"after": cursor, "wait": f"{wait:g}"} if cursor else {}
         status, content = await self._call("GET", "/changes", None, timeout=wait + 15, params=params)
         if status == 410:
             raise CursorExpiredError(words(content))
         return self._decode("/changes", status, content, Changes)
 
-    async def ping(self) -> PingReply:
-        """Return what the plugin says of itself; words instead of JSON count as a reply too. Raises AwayError."""
-        status, content = await self._call("POST", "/pinglink", None, timeout=10)
+    async def ping(self, partitions: Iterable[str] = (), flavors: Iterable[str] = ()) -> PingReply:
+        """Return what the plugin says of itself and of these parts of its site. Raises AwayError.
+
+        Words instead of JSON count as a reply too.
+        """
+        asked = [("partition", name) for name in partitions] + [("flavor", name) for name in flavors]
+        status, content = await self._call("POST", "/pinglink", None, timeout=10, params=asked)
         if status != 200:
             raise self._away("/pinglink", status, content)
         try:
@@ -150,7 +154,7 @@ class EdgeClient:
         body: bytes | None,
         *,
         timeout: float = 30.0,
-        params: dict[str, str] | None = None,
+        params: Mapping[str, str] | Sequence[tuple[str, str]] = (),
     ) -> tuple[int, bytes]:
         if path in _WRITES and (refusal := self.fence.refusal()):
             raise AwayError(f"{path}: {refusal}")

@@ -33,6 +33,8 @@ class FakeEdge:
         self.reply = PingReply(
             extensions=["changes", "update"], resources=Resources(cpu="128", memory="512Gi", pods="1000")
         )
+        #: What the last ping asked about.
+        self.asked = ""
         self.log = [b"hello\n"]
         self.log_requests: list[Json] = []
         self.log_status = (200, b"")
@@ -174,7 +176,8 @@ class FakeEdge:
         uids = [pod["metadata"]["uid"] for pod in document or []]
         return _json([self.statuses[uid] for uid in uids if uid in self.statuses])
 
-    async def _ping(self, _request: web.Request, _document: Any) -> web.StreamResponse:
+    async def _ping(self, request: web.Request, _document: Any) -> web.StreamResponse:
+        self.asked = request.query_string
         return _json(self.reply)
 
     async def _changes(self, request: web.Request, _document: Any) -> web.StreamResponse:

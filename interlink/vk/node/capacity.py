@@ -5,7 +5,7 @@ Pure; called by ``controller.py`` after each ping.
 
 import logging
 
-from interlink.config import NodeResources
+from interlink.config.nodes import NodeSettings
 from interlink.core.quantity import QuantityError, parse_quantity
 from interlink.wire.messages import PingReply, Resources
 
@@ -15,9 +15,20 @@ log = logging.getLogger(__name__)
 NOMINAL_STORAGE = "1Ti"
 
 
-def node_capacity(reply: PingReply | None, fallback: NodeResources) -> dict[str, str]:
+def offered(reply: PingReply | None, settings: NodeSettings) -> Resources | None:
+    """Return what the site says of this node's part of it; None where it says nothing of that part."""
+    if reply is None:
+        return None
+    if settings.partition:
+        return (reply.partitions or {}).get(settings.partition)
+    if settings.flavor:
+        return (reply.flavors or {}).get(settings.flavor)
+    return reply.resources
+
+
+def node_capacity(reply: PingReply | None, settings: NodeSettings) -> dict[str, str]:
     """Return the node's capacity as quantities by resource name."""
-    said = (reply.resources if reply else None) or Resources()
+    said, fallback = offered(reply, settings) or Resources(), settings.resources
     capacity = {
         "cpu": _valid("cpu", said.cpu, fallback.cpu),
         "memory": _valid("memory", said.memory, fallback.memory),

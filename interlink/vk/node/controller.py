@@ -16,7 +16,7 @@ from interlink.vk.apiserver.errors import ApiError, ConflictError, NotFoundError
 from interlink.vk.edge.link import Link
 from interlink.vk.events import Events
 from interlink.vk.node import spec
-from interlink.vk.node.capacity import node_capacity
+from interlink.vk.node.capacity import node_capacity, offered
 from interlink.vk.node.conditions import dated, node_conditions
 from interlink.vk.node.status import node_status, status_patch
 from interlink.vk.times import now_seconds
@@ -38,9 +38,10 @@ class NodeController:
         self.settings = settings
         self.path = f"/api/v1/nodes/{settings.name}"
         self.uid = ""
-        self.capacity = node_capacity(None, settings.resources)
+        self.capacity = node_capacity(None, settings)
         self._written = 0.0
         self._was_away = False
+        self._part_missed = False
         self.on_life: Callable[[], None] = lambda: None
         link.listeners.append(self._tell)
 
@@ -78,9 +79,20 @@ class NodeController:
             self.events.node("Normal", "InterLinkBack", "InterLink answers again")
         self._was_away = not reachable
 
+    def _look_for_part(self) -> None:
+        """Say it once where the site says nothing of the partition or flavor that the node stands for."""
+        settings = self.settings
+        missed = bool(self.link.reply) and offered(self.link.reply, settings) is None
+        if missed and not self._part_missed and (settings.partition or settings.flavor):
+            part = f"partition {settings.partition}" if settings.partition else f"flavor {settings.flavor}"
+            words = f"the site says nothing of {part}: the capacity is what Resources says"
+            log.warning("node %s: %s", settings.name, words)
+            self.events.node("Warning", "CapacityUnknown", words)
+        self._part_missed = missed
+
     async def _register(self) -> Json:
         log.info("registering node %s", self.settings.name)
-        capacity = node_capacity(self.link.reply, self.settings.resources)
+        capacity = node_capacity(self.link.reply, self.settings)
         status = node_status(self.settings, capacity, node_conditions(self.link.reachable, self.link.words))
         status["conditions"] = dated(status["conditions"], [], now_seconds())
         owned = spec.Owned()
@@ -97,8 +109,9 @@ class NodeController:
     async def _write(self, node: Json) -> None:
         before = spec.owned_of(node)
         held = (node.get("status") or {}).get("capacity") or {}
+        self._look_for_part()
         if self.link.reply or not held:
-            self.capacity = node_capacity(self.link.reply, self.settings.resources)
+            self.capacity = node_capacity(self.link.reply, self.settings)
         else:
             # Nobody answered since we started: what the site said last time is nearer the truth than the defaults.
             self.capacity = {name: held.get(name, amount) for name, amount in self.capacity.items()} | {

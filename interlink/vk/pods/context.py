@@ -31,3 +31,5 @@ class Context:
     allocatable: Callable[[], Mapping[str, str]] = dict
     #: The cluster's service variables of every container.
     services: Mapping[str, str] = field(default_factory=dict)
+    #: Annotations of every pod that goes to the edge: for which part of the site the node stands.
+    place: Mapping[str, str] = field(default_factory=dict)

@@ -116,7 +116,7 @@ class PodController:
         try:
             references = References(partial(fetch, context.api), record.namespace)
             volumes = Volumes(context.sources, record.load(), references, context.allocatable())
-            request, contents = await create_request(volumes, context.book.cluster, context.services)
+            request, contents = await create_request(volumes, context.book.cluster, context.services, context.place)
         except ContainersNotReadyError as error:
             problems = {name: ("CreateContainerConfigError", words) for name, words in error.problems.items()}
             context.events.pod(pod, "Warning", "Failed", f"Error: {error}")

@@ -13,7 +13,7 @@ from interlink.vk.environment import Environment
 from interlink.vk.gather import NotReadyError, References
 from interlink.vk.objects import is_name
 from interlink.vk.volumes.contents import Contents, Volumes
-from interlink.wire.messages import CLUSTER_ANNOTATION
+from interlink.wire.messages import CLUSTER_ANNOTATION, NODE_FLAVOR_ANNOTATION, NODE_PARTITION_ANNOTATION
 
 Json = dict[str, Any]
 
@@ -26,8 +26,12 @@ class ContainersNotReadyError(Exception):
         self.problems = problems
 
 
-async def create_request(volumes: Volumes, cluster: str, services: Mapping[str, str]) -> tuple[Json, list[Contents]]:
+async def create_request(
+    volumes: Volumes, cluster: str, services: Mapping[str, str], place: Mapping[str, str] | None = None
+) -> tuple[Json, list[Contents]]:
     """Return the PodCreateRequest and the volumes' contents that are in it; changes the pod.
+
+    ``place`` is the annotations that say for which part of the site the pod's node stands.
 
     Raises ContainersNotReadyError, NotReadyError or ApiError.
     """
@@ -43,7 +47,7 @@ async def create_request(volumes: Volumes, cluster: str, services: Mapping[str, 
     if problems:
         raise ContainersNotReadyError(problems)
     request = {
-        "pod": mark(pod, cluster),
+        "pod": _place(mark(pod, cluster), place or {}),
         **_gathered(contents),
         "jobscriptURL": "",
         "imagePullSecrets": await _image_pull_secrets(references, pod),
@@ -83,4 +87,13 @@ def mark(pod: Json, cluster: str) -> Json:
     """Put the cluster's identity into the pod, so that its status can be told from other clusters'."""
     annotations = pod["metadata"].get("annotations") or {}
     pod["metadata"]["annotations"] = {**annotations, CLUSTER_ANNOTATION: cluster}
+    return pod
+
+
+def _place(pod: Json, place: Mapping[str, str]) -> Json:
+    """Put the node's part of the site into the pod; only the node says it, whatever annotations the pod has."""
+    kept = pod["metadata"]["annotations"]
+    for name in (NODE_PARTITION_ANNOTATION, NODE_FLAVOR_ANNOTATION):
+        kept.pop(name, None)
+    pod["metadata"]["annotations"] = {**kept, **place}
     return pod

@@ -64,6 +64,11 @@ def test_the_plugins_word_about_itself_comes_through_the_ping(client: falcon.tes
         assert client.simulate_request(method, "/pinglink").json["extensions"] == ["changes", "update"]
 
 
+def test_a_ping_about_parts_of_the_site_is_passed_on(client: falcon.testing.TestClient) -> None:
+    reply = client.simulate_post("/pinglink", query_string="partition=gpu&partition=cpu&flavor=large&other=x").json
+    assert (sorted(reply["partitions"]), list(reply["flavors"])) == (["cpu", "gpu"], ["large"])
+
+
 def test_the_plugins_refusals_keep_their_status_and_words(client: falcon.testing.TestClient) -> None:
     send(client, "/delete", make_pod())
     answer = send(client, "/create", {"pod": make_pod()})

@@ -71,6 +71,12 @@ def test_an_empty_status_request_is_a_ping(client: falcon.testing.TestClient) ->
         assert client.simulate_get("/status", body=body).json["extensions"] == ["changes", "update"]
 
 
+def test_a_ping_may_ask_about_parts_of_the_site(client: falcon.testing.TestClient) -> None:
+    asked = "partition=gpu&partition=a%20b&partition=--all&flavor=large"
+    reply = client.simulate_get("/status", body=b"[]", query_string=asked).json
+    assert (list(reply["partitions"]), list(reply["flavors"])) == (["gpu"], ["large"])
+
+
 @pytest.mark.parametrize(
     ("failure", "status"),
     [

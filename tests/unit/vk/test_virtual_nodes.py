@@ -6,9 +6,15 @@ from typing import Any
 
 import pytest
 
-from interlink.config import NodeTaint
+from interlink.config import NodeResources, NodeTaint
 from interlink.config.model import NodeConfig
 from interlink.vk.node import lease
+from interlink.wire.messages import (
+    CLUSTER_ANNOTATION,
+    NODE_FLAVOR_ANNOTATION,
+    NODE_PARTITION_ANNOTATION,
+    Resources,
+)
 
 World = Any  # of conftest.py
 Eventually = Callable[..., Any]
@@ -62,6 +68,36 @@ async def test_pods_of_both_run_and_end_by_one_feed(nodes: World, eventually: Ev
         await eventually(lambda: not nodes.pod("on-gpu"))
     assert nodes.phase("on-cpu") == "Running"
     assert ids[0] not in nodes.edge.deleted
+
+
+async def test_a_node_for_a_part_of_the_site_has_its_capacity_and_its_pods_go_there(
+    world: World, eventually: Eventually
+) -> None:
+    world.nodes = {
+        "vk-test": NodeConfig(partition="gpu"),
+        "vk-flavor": NodeConfig(flavor="large"),
+        "vk-unknown": NodeConfig(partition="gone", resources=NodeResources(cpu="3")),
+    }
+    world.edge.reply.partitions = {"gpu": Resources(cpu="64", memory="1Ti", pods="7")}
+    world.edge.reply.flavors = {"large": Resources(cpu="32")}
+    pods = {
+        name: world.add_pod(
+            name, spec={"nodeName": host}, metadata={"annotations": {NODE_FLAVOR_ANNOTATION: "forged", "mine": "x"}}
+        )["metadata"]["uid"]
+        for name, host in (("a", "vk-test"), ("b", "vk-flavor"))
+    }
+    async with world.running():
+        await eventually(lambda: set(pods.values()) <= set(world.edge.created))
+        await eventually(lambda: all(node(world, name) for name in world.nodes))
+        await eventually(lambda: "CapacityUnknown" in world.reasons())
+    assert {name: node(world, name)["status"]["capacity"]["cpu"] for name in world.nodes} == {
+        "vk-test": "64", "vk-flavor": "32", "vk-unknown": "3",
+    }  # fmt: skip
+    sent = {name: world.edge.created[uid]["pod"]["metadata"]["annotations"] for name, uid in pods.items()}
+    cluster = {CLUSTER_ANNOTATION: "cluster-uid", "mine": "x"}
+    assert sent["a"] == {**cluster, NODE_PARTITION_ANNOTATION: "gpu"}, "what a pod says of its node does not count"
+    assert sent["b"] == {**cluster, NODE_FLAVOR_ANNOTATION: "large"}
+    assert world.edge.asked == "partition=gone&partition=gpu&flavor=large"
 
 
 async def test_a_relist_of_one_node_loses_no_pod_of_another(nodes: World, eventually: Eventually) -> None:

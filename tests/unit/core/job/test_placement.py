@@ -10,6 +10,7 @@ from interlink.core.job.gres import GresTable
 from interlink.core.job.placement import Placement, place
 from interlink.core.job.policy import FlagPolicy
 from interlink.core.job.rules import JobRules, NamespaceRules
+from interlink.wire.messages import NODE_FLAVOR_ANNOTATION, NODE_PARTITION_ANNOTATION
 from tests.unit.core.pods import make_pod
 
 VK, KNOC = "slurm-job.vk.io/", "slurm-job.knoc.io/"
@@ -55,6 +56,28 @@ def test_the_order_of_the_sources() -> None:
     both = {VK + "flags": "-p flags -n 2 -N 2", VK + "partition": "own", VK + "tasks": "4"}
     found = placed(rules=rules, annotations=both)
     assert (found.partition, found.tasks, found.nodes) == ("own", 4, 2)
+
+
+def test_the_node_s_partition_counts_before_the_flavor_s_and_after_the_pod_s_own() -> None:
+    rules = JobRules(
+        namespaces={"ns": NamespaceRules(flags={"partition": "ns"})},
+        flavors={"f": Flavor(name="f", flags={"partition": "flavor", "qos": "flavor"})},
+        default_flavor="f",
+    )
+    on_node = {NODE_PARTITION_ANNOTATION: "node"}
+    found = placed(rules=rules, annotations=on_node)
+    assert (found.partition, found.qos) == ("node", "flavor")
+    for own in ({VK + "flags": "-p own"}, {VK + "partition": "own"}):
+        assert placed(rules=rules, annotations={**on_node, **own}).partition == "own"
+    assert placed(rules=rules, annotations=on_node, nodeSelector={VK + "partition": "own"}).partition == "own"
+
+
+def test_the_node_s_partition_is_held_to_the_policy_because_a_pod_could_have_written_it() -> None:
+    on_node = {NODE_PARTITION_ANNOTATION: "node"}
+    with pytest.raises(UnsupportedPod, match=r"^the virtual node: --partition is not allowed on this site"):
+        placed(rules=JobRules(policy=FlagPolicy(refused=frozenset({"partition"}))), annotations=on_node)
+    with pytest.raises(UnsupportedPod, match="this site sets --partition=x"):
+        placed(rules=JobRules(policy=FlagPolicy(forced={"partition": "x"})), annotations=on_node)
 
 
 def test_what_is_forced_stands_above_everything_and_a_pod_that_says_otherwise_is_refused() -> None:
@@ -193,6 +216,15 @@ def test_the_flavor_that_a_pod_gets(container: dict[str, Any], spec: dict[str, A
 def test_the_flavor_of_a_namespace_counts_before_its_gpus() -> None:
     rules = JobRules(flavors=FLAVORS, namespaces={"ns": NamespaceRules(flavor="big")})
     assert placed(asks(GPU), rules).flavor == FLAVORS["big"]
+
+
+def test_the_node_s_flavor_counts_before_the_namespace_s_and_after_the_pod_s_own() -> None:
+    rules = JobRules(flavors=FLAVORS, namespaces={"ns": NamespaceRules(flavor="big")}, default_flavor="cpu")
+    on_node = {NODE_FLAVOR_ANNOTATION: "one"}
+    assert placed(rules=rules, annotations=on_node).flavor == FLAVORS["one"]
+    assert placed(rules=rules, annotations={**on_node, VK + "flavor": "cpu"}).flavor == FLAVORS["cpu"]
+    with pytest.raises(UnsupportedPod, match="flavor 'theirs' is not for pods of namespace ns"):
+        placed(rules=rules, annotations={NODE_FLAVOR_ANNOTATION: "theirs"})
 
 
 def test_a_flavor_that_is_not_there_or_not_for_the_namespace_is_refused() -> None:

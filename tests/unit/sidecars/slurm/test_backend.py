@@ -54,6 +54,24 @@ def test_capacity_is_the_sites_whole(backend: SlurmBackend) -> None:
     assert resources.accelerators == [Accelerator(resourceType="nvidia.com/gpu", available="6")]
 
 
+def test_a_ping_tells_of_the_partitions_and_flavors_that_it_asks_about(config: Config, site: FakeSlurm) -> None:
+    flavors = {"here": FlavorConfig(partition=site.partition), "gone": FlavorConfig(partition="gone")}
+    backend = SlurmBackend(dataclasses.replace(config, flavors=flavors), site)
+    reply = backend.ping([site.partition, "gone"], ["here", "gone", "unknown"])
+    assert reply.partitions is not None
+    assert {name: offer.cpu for name, offer in reply.partitions.items()} == {site.partition: "32"}
+    assert reply.flavors is not None
+    assert {name: offer.memory for name, offer in reply.flavors.items()} == {"here": "65536Mi"}
+    assert backend.ping().partitions is None
+    backend.close()
+
+
+def test_a_partition_is_asked_for_now_and_then_only(backend: SlurmBackend, site: FakeSlurm) -> None:
+    for _ in range(3):
+        backend.ping([site.partition, "gone"])
+    assert site.calls.count("totals") == 3, "the whole, and each of the two"
+
+
 def test_a_flavors_partition_that_is_not_there_does_not_cost_the_node(config: Config, site: FakeSlurm) -> None:
     config = dataclasses.replace(config, flavors={"f": FlavorConfig(partition="gone")})
     backend = SlurmBackend(config, site)
