@@ -72,6 +72,7 @@ $(VENV)/installed: pyproject.toml constraints.txt | python
 
 docs: $(VENV)/installed ## write the generated documentation again
 	@$(BIN)/interlink config reference > docs/configuration.md
+	@$(BIN)/interlink pod-api > docs/pod-api.md
 
 constraints: ## take the newest versions of all dependencies into constraints.txt
 	@$(or $(PYTHON),python3) -m tests.demo constraints

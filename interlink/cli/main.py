@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from interlink.cli import config as config_commands
-from interlink.cli import doctor, jobs, services
+from interlink.cli import doctor, jobs, pod_api, services
 from interlink.config import ConfigError
 from interlink.http.address import AddressError
 from interlink.http.server import AddressInUseError
@@ -36,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     config_commands.add_commands(commands, common)
     doctor.add_commands(commands, common)
     jobs.add_commands(commands, common)
+    pod_api.add_commands(commands)
     return parser
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import falcon
 
-from interlink.http.app import App, Route, new_app, read_json, write_json
+from interlink.http.app import App, Route, decode, new_app, read_json, write_json
 from interlink.sidecars.backend import (
     Backend,
     Busy,
@@ -21,7 +21,7 @@ from interlink.sidecars.backend import (
     Unavailable,
 )
 from interlink.sidecars.crilog import parse_time
-from interlink.wire.messages import LogRequest, RetrievedPodData
+from interlink.wire.messages import LogRequest, RetrievedPodData, WrittenPodData
 from interlink.wire.pod import Pod
 
 #: DNS label (RFC 1123), as namespaces and containers are named.
@@ -45,7 +45,9 @@ class SidecarApp:
 
     def create(self, request: falcon.Request, response: falcon.Response) -> None:
         """Start a pod."""
-        message = read_json(request, RetrievedPodData)
+        body = request.bounded_stream.read()
+        message = decode(body, RetrievedPodData)
+        message.written = decode(body, WrittenPodData).pod.spec
         check_pod(message.pod)
         write_json(response, self.backend.create(message))
 

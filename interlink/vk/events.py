@@ -125,3 +125,14 @@ class Events:
         if len(self._buckets) > REMEMBERED:
             self._buckets.popitem(last=False)
         return allowed
+
+
+def as_message(sentences: list[str]) -> str:
+    """Return one event's message for several sentences; those that find no room are counted."""
+    taken: list[str] = []
+    for sentence in sentences:
+        rest = f"; and {len(sentences) - len(taken)} more"
+        if taken and len("; ".join([*taken, sentence])) > MESSAGE_LIMIT - len(rest):
+            return "; ".join(taken) + rest
+        taken.append(sentence)
+    return "; ".join(taken)

@@ -53,13 +53,29 @@ class RetrievedPodData(msgspec.Struct, kw_only=True):
     jobScript: str = ""
     #: Ours: as in PodCreateRequest.
     imagePullSecrets: list[dict[str, Any]] | None = None
+    #: v1.PodSpec as it came, with the fields that ``pod`` has no type for. Never sent: the sidecar's app puts it there.
+    written: dict[str, Any] = {}
 
 
-class CreateReply(msgspec.Struct, kw_only=True):
+class WrittenPod(msgspec.Struct, kw_only=True):
+    """A v1.Pod whose spec stays the plain JSON that it is."""
+
+    spec: dict[str, Any]
+
+
+class WrittenPodData(msgspec.Struct, kw_only=True):
+    """RetrievedPodData, read for its pod's spec alone."""
+
+    pod: WrittenPod
+
+
+class CreateReply(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A plugin's answer to ``/create``: a single object, whose PodUID is the pod's own."""
 
     PodUID: str
     PodJID: str
+    #: Ours: a sentence for the pod's author for each of its fields that the plugin does not carry out.
+    warnings: list[str] = []
 
 
 class SiteEvent(msgspec.Struct, kw_only=True):

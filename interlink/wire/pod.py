@@ -109,6 +109,8 @@ class PodSpec(msgspec.Struct, kw_only=True):
     terminationGracePeriodSeconds: int | None = None
     activeDeadlineSeconds: int | None = None
     overhead: dict[str, str | int | float] | None = None
+    #: The whole pod's, beside those of its containers (Kubernetes 1.32 and later).
+    resources: ResourceRequirements | None = None
     securityContext: SecurityContext | None = None
     #: v1.LocalObjectReference each.
     imagePullSecrets: list[dict[str, Any]] | None = None

@@ -2,17 +2,18 @@
 
 The rule is the Kubernetes scheduler's (k8s.io/component-helpers/resource): containers are summed, init containers run
 one after another before them, sidecar containers beside all that follow, and the pod's overhead comes on top. A limit
-counts before a request, because a job that outgrows its allocation is killed, not throttled.
+counts before a request, because a job that outgrows its allocation is killed, not throttled. A limit of the whole pod
+takes the place of that sum, and a request of the whole pod where it is larger (KEP-2837).
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from interlink.core.errors import UnsupportedPod
 from interlink.core.job.numbers import MOST, MOST_CPUS, MOST_MEMORY, bounded
 from interlink.core.quantity import Amount, parse_amount
-from interlink.wire.pod import Container, Pod
+from interlink.wire.pod import Container, Pod, ResourceRequirements
 
 _MIB = 1024**2
 CPU, MEMORY, DISK = "cpu", "memory", "ephemeral-storage"
@@ -40,15 +41,15 @@ def job_resources(
     Cores are rounded up to whole ones, memory and disk to MiB. ``extended`` are the resources that the site has.
     Raises UnsupportedPod for a quantity that is none or that Slurm cannot hold, and by name for another resource.
     """
-    for container in pod.all_containers:
-        _refuse_unknown(container, extended)
+    for who, resources in _askers(pod):
+        _refuse_unknown(who, resources, extended)
     cores = _pod_total(pod, CPU, parse_amount(default_cpu))
     memory = _pod_total(pod, MEMORY, parse_amount(default_memory))
     return JobResources(
         cpus=bounded("the pod's cpu", max(1, math.ceil(cores)), most=MOST_CPUS),
         memory_mib=max(1, _mebibytes("the pod's memory", memory, MOST_MEMORY)),
-        cpus_said=any(asks_for(container, CPU) for container in pod.all_containers),
-        memory_said=any(asks_for(container, MEMORY) for container in pod.all_containers),
+        cpus_said=any(_amount(who, resources, CPU) for who, resources in _askers(pod)),
+        memory_said=any(_amount(who, resources, MEMORY) for who, resources in _askers(pod)),
         disk_mib=_mebibytes("the pod's ephemeral-storage", _pod_total(pod, DISK, 0), MOST),
         extended={name: pieces for name in sorted(_named(pod) & extended) if (pieces := _pieces(pod, name))},
     )
@@ -57,21 +58,43 @@ def job_resources(
 def _named(pod: Pod) -> set[str]:
     """Return the names of all resources that the pod says anything of."""
     named = set(pod.spec.overhead or ())
-    for container in pod.all_containers:
-        named.update(container.resources.limits or (), container.resources.requests or ())
+    for _, resources in _askers(pod):
+        named.update(resources.limits or (), resources.requests or ())
     return named
 
 
 def asks_for(container: Container, resource: str) -> bool:
     """Whether the container asks for any of the resource."""
-    return _amount(container, resource) > 0
+    return _amount(_named_container(container), container.resources, resource) > 0
+
+
+def _askers(pod: Pod) -> Iterator[tuple[str, ResourceRequirements]]:
+    """Yield everybody who asks for resources, as errors name them."""
+    if pod.spec.resources:
+        yield "the pod", pod.spec.resources
+    for container in pod.all_containers:
+        yield _named_container(container), container.resources
+
+
+def _named_container(container: Container) -> str:
+    return f'container "{container.name}"'
 
 
 def _pod_total(pod: Pod, resource: str, default: Amount) -> Amount:
     """Sum one resource over the pod, as the scheduler does."""
+    overhead = parse_amount((pod.spec.overhead or {}).get(resource, 0))
+    if overhead < 0:
+        raise UnsupportedPod(f"the pod's overhead is a negative amount of {resource}")
+    whole = pod.spec.resources or ResourceRequirements()
+    if limit := _amount("the pod", ResourceRequirements(limits=whole.limits), resource):
+        return limit + overhead
+    request = _amount("the pod", whole, resource)
+    return max(_containers_total(pod, resource, 0 if request else default), request) + overhead
 
+
+def _containers_total(pod: Pod, resource: str, default: Amount) -> Amount:
     def amount(container: Container) -> Amount:
-        return _amount(container, resource) or default
+        return _amount(_named_container(container), container.resources, resource) or default
 
     sidecars: Amount = 0
     peak: Amount = 0
@@ -82,10 +105,7 @@ def _pod_total(pod: Pod, resource: str, default: Amount) -> Amount:
         else:
             peak = max(peak, sidecars + amount(container))
     running = sum((amount(container) for container in pod.spec.containers), sidecars)
-    overhead = parse_amount((pod.spec.overhead or {}).get(resource, 0))
-    if overhead < 0:
-        raise UnsupportedPod(f"the pod's overhead is a negative amount of {resource}")
-    return max(running, peak) + overhead
+    return max(running, peak)
 
 
 def _pieces(pod: Pod, resource: str) -> int:
@@ -100,25 +120,25 @@ def _mebibytes(what: str, amount: Amount, most: int) -> int:
     return bounded(f"{what} in MiB", -(-amount // _MIB), most=most)
 
 
-def _amount(container: Container, resource: str) -> Amount:
-    """Return the container's limit, else its request, else 0; zero means "not said", as in Kubernetes."""
-    for source in (container.resources.limits, container.resources.requests):
+def _amount(who: str, resources: ResourceRequirements, resource: str) -> Amount:
+    """Return the limit, else the request, else 0; zero means "not said", as in Kubernetes."""
+    for source in (resources.limits, resources.requests):
         if not source or resource not in source:
             continue
         quantity = parse_amount(source[resource])
         if quantity < 0:
-            raise UnsupportedPod(f'container "{container.name}" asks for a negative amount of {resource}')
+            raise UnsupportedPod(f"{who} asks for a negative amount of {resource}")
         if quantity:
             return quantity
     return 0
 
 
-def _refuse_unknown(container: Container, known: frozenset[str]) -> None:
-    """Raise UnsupportedPod if the container asks for a resource that no job of this site can be given."""
-    for source in (container.resources.limits, container.resources.requests):
+def _refuse_unknown(who: str, resources: ResourceRequirements, known: frozenset[str]) -> None:
+    """Raise UnsupportedPod for a resource that no job of this site can be given."""
+    for source in (resources.limits, resources.requests):
         for resource, value in (source or {}).items():
             if resource not in _ALWAYS and resource not in known and parse_amount(value):
                 raise UnsupportedPod(
-                    f'container "{container.name}" asks for {resource} ({value}), which is not mapped on this site; '
+                    f"{who} asks for {resource} ({value}), which is not mapped on this site; "
                     "remove it, or ask the site's administrator"
                 )

@@ -36,7 +36,7 @@ def build_plan(request: RetrievedPodData, *, folder: str, spool: str, settings: 
     """
     pod = request.pod
     check_uid(pod.uid)
-    refuse_unsupported(pod)
+    refuse_unsupported(pod, request.written)
     everyone = pod.all_containers
     mounted = {mount.name for container in everyone for mount in container.volumeMounts or ()}
     policy = settings.volumes

@@ -74,10 +74,7 @@ def plan_probe(container: Container, kind: Literal["startup", "liveness", "readi
 
 def plan_hook(container: Container, kind: Literal["postStart", "preStop"]) -> PlanHandler | None:
     """Return one hook of the container, None where it has none. Raises UnsupportedPod."""
-    lifecycle = container.lifecycle or {}
-    if unknown := sorted(key for key, value in lifecycle.items() if value and key not in ("postStart", "preStop")):
-        raise UnsupportedPod(f'container "{container.name}": lifecycle.{unknown[0]} is not supported')
-    raw = lifecycle.get(kind)
+    raw = (container.lifecycle or {}).get(kind)
     if not raw:
         return None
     return _handler(f'container "{container.name}": {kind}', raw, container, _HANDLERS)

@@ -1,25 +1,33 @@
-"""The parts of a pod that this edge does not carry out yet, refused by name.
+"""What a pod asks for that this edge does not carry out, refused by name, before anything of it is planned.
 
-Ignoring one silently would be a lie: a pod whose liveness probe never runs looks healthy. Whoever builds a part removes
-its line here. Of a securityContext only what asks for more than a batch job has is refused: charts carry the rest as a
-matter of course, and every container runs as the site's user without any privilege anyway.
+Ignoring such a thing silently would be a lie: a pod whose sidecar cannot see the others' processes looks healthy. What
+holds of a field in itself is in the table of support; what depends on the rest of the pod is here, and what depends on
+the site is where the field is read. Of a securityContext only what asks for more than a batch job has is refused:
+charts carry the rest as a matter of course, and every container runs as the site's user without any privilege anyway.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
 from interlink.core.errors import UnsupportedPod
+from interlink.core.pod.support import refused
 from interlink.wire.pod import Container, Pod, SecurityContext
 
-_POD_FIELDS = ("hostAliases", "hostPID", "hostIPC")
 #: What only makes sense of a container that runs on; the API server refuses them for other init containers too.
 _NOT_FOR_INIT = ("livenessProbe", "readinessProbe", "startupProbe", "lifecycle")
 
 
-def refuse_unsupported(pod: Pod) -> None:
-    """Raise UnsupportedPod for the first field of the pod that would be ignored."""
+def refuse_unsupported(pod: Pod, written: Mapping[str, Any] | None = None) -> None:
+    """Raise UnsupportedPod for the first field of the pod that would be ignored.
+
+    ``written`` is its v1.PodSpec as plain JSON, with the fields that ``pod`` has no type for.
+    """
     if not pod.spec.containers:
         raise UnsupportedPod("the pod has no containers")
-    for field in _POD_FIELDS:
-        if getattr(pod.spec, field):
-            raise UnsupportedPod(f"the pod's {field} is not possible on a batch site")
+    if words := refused(written or msgspec.to_builtins(pod.spec)):
+        raise UnsupportedPod(words)
     for container in pod.spec.initContainers or ():
         _refuse_in_init_container(container)
     for container in pod.spec.containers:
@@ -28,7 +36,7 @@ def refuse_unsupported(pod: Pod) -> None:
                 f'container "{container.name}": a restartPolicy of its own is not supported; the pod\'s counts'
             )
     for container in pod.all_containers:
-        _refuse_in_container(container, pod.spec.securityContext)
+        _refuse_root(container, pod.spec.securityContext)
 
 
 def _refuse_in_init_container(container: Container) -> None:
@@ -43,16 +51,11 @@ def _refuse_in_init_container(container: Container) -> None:
             raise UnsupportedPod(f'init container "{container.name}" ends before the others start: no {field}')
 
 
-def _refuse_in_container(container: Container, pod_context: SecurityContext | None) -> None:
-    """Raise UnsupportedPod for the first field of the container that would be ignored."""
+def _refuse_root(container: Container, pod_context: SecurityContext | None) -> None:
+    """Raise UnsupportedPod for a container that wants to be root; the container's word counts before the pod's."""
     own, of_pod = container.securityContext or SecurityContext(), pod_context or SecurityContext()
-    if own.privileged:
-        raise UnsupportedPod(f'container "{container.name}": privileged is not possible on a batch site')
     if (of_pod.runAsUser if own.runAsUser is None else own.runAsUser) == 0:
         raise UnsupportedPod(
             f'container "{container.name}": runAsUser 0 (root) is not possible on a batch site; '
             "containers run as the site's own user"
         )
-    if own.capabilities and own.capabilities.add:
-        names = ", ".join(own.capabilities.add)
-        raise UnsupportedPod(f'container "{container.name}": capabilities cannot be added on a batch site: {names}')

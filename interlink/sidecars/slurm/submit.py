@@ -22,6 +22,7 @@ from interlink.core.plan import BATCH_LOG, PLAN_FILE, Plan, PlanEgress, PlanReco
 from interlink.core.pod.build import PlanSettings, build_plan, grace_seconds
 from interlink.core.pod.facts import PodFacts
 from interlink.core.pod.runtime import plan_runtime
+from interlink.core.pod.support import ignored
 from interlink.sidecars.backend import Busy, Deleted, Refused, Unavailable
 from interlink.sidecars.slurm import hints
 from interlink.sidecars.slurm.accounts import HostAccounts
@@ -75,7 +76,7 @@ class Submitter:
             raise Refused(f"metadata.uid {facts.uid[:80]!r} is no lower-case UUID, as kube-apiserver gives them")
         job_id = self._known_job(facts)
         if job_id is not None:
-            return CreateReply(PodUID=facts.uid, PodJID=str(job_id))
+            return _reply(request, job_id)
         try:
             plan, job = self._prepare(request)
         except UnsupportedPod as error:
@@ -89,7 +90,7 @@ class Submitter:
             pod = self._table.begin(facts)
             try:
                 with pod.submitting:
-                    return CreateReply(PodUID=facts.uid, PodJID=str(self._submit_once(pod, plan, job)))
+                    return _reply(request, self._submit_once(pod, plan, job))
             finally:
                 self._table.end_without_job(pod)  # a delete meanwhile left that to us
         except StoreError as error:
@@ -217,3 +218,8 @@ class Submitter:
             log.warning("cannot remove %s: %s", self._folders.job(pod.uid), error)
         pod.doubt_since = None
         self._table.forget(pod)
+
+
+def _reply(request: RetrievedPodData, job_id: int) -> CreateReply:
+    """Return the answer for a pod that has this job: a repeated create is told of ignored fields again."""
+    return CreateReply(PodUID=request.pod.uid, PodJID=str(job_id), warnings=ignored(request.written))

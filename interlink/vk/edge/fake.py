@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from interlink.wire.messages import CLUSTER_ANNOTATION, Changes, PingReply, PodStatus, Resources
+from interlink.wire.messages import CLUSTER_ANNOTATION, Changes, CreateReply, PingReply, PodStatus, Resources
 
 Json = dict[str, Any]
 
@@ -35,6 +35,8 @@ class FakeEdge:
         )
         #: What the last ping asked about.
         self.asked = ""
+        #: What every create is answered beside the job.
+        self.warnings: list[str] = []
         self.log = [b"hello\n"]
         self.log_requests: list[Json] = []
         self.log_status = (200, b"")
@@ -156,7 +158,7 @@ class FakeEdge:
                     node=pod["spec"].get("nodeName") or "",
                 )
             )
-        return _json({"PodUID": uid, "PodJID": "17"})
+        return _json(CreateReply(PodUID=uid, PodJID="17", warnings=self.warnings))
 
     async def _update(self, _request: web.Request, document: Any) -> web.StreamResponse:
         uid = document["pod"]["metadata"]["uid"]

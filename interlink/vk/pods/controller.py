@@ -9,8 +9,10 @@ from collections import OrderedDict
 from functools import partial
 from typing import Any
 
+from interlink.core.errors import UnsupportedPod
 from interlink.vk.apiserver.errors import ApiError, InvalidError
 from interlink.vk.edge.errors import AwayError, BusyError, DeletedError, RefusedError
+from interlink.vk.events import as_message
 from interlink.vk.gather import NotReadyError, References
 from interlink.vk.objects import fetch
 from interlink.vk.pods import ending
@@ -20,10 +22,11 @@ from interlink.vk.pods.queue import RetryLater
 from interlink.vk.pods.record import PodRecord
 from interlink.vk.pods.request import ContainersNotReadyError, create_request
 from interlink.vk.pods.status import patch_needed, rejected_status, reported_status, waiting_status
+from interlink.vk.pods.unsupported import refuse_sources
 from interlink.vk.times import now_seconds
-from interlink.vk.volumes.contents import Volumes
+from interlink.vk.volumes.contents import Contents, Volumes
 from interlink.vk.volumes.updates import VolumeUpdates
-from interlink.wire.messages import PodStatus
+from interlink.wire.messages import CreateReply, PodStatus
 
 log = logging.getLogger(__name__)
 
@@ -114,9 +117,13 @@ class PodController:
         context = self.context
         pod = record.load()
         try:
+            refuse_sources(pod)
             references = References(partial(fetch, context.api), record.namespace)
             volumes = Volumes(context.sources, record.load(), references, context.allocatable())
             request, contents = await create_request(volumes, context.book.cluster, context.services, context.place)
+        except UnsupportedPod as error:
+            await self._reject(record, pod, "UnsupportedPod", str(error))
+            return
         except ContainersNotReadyError as error:
             problems = {name: ("CreateContainerConfigError", words) for name, words in error.problems.items()}
             context.events.pod(pod, "Warning", "Failed", f"Error: {error}")
@@ -130,6 +137,12 @@ class PodController:
         if newest is None or newest.deleting:
             self.updates.look(record.uid)
             return  # it went away meanwhile, and its news are in the queue
+        await self._send(record, pod, memory, request, contents)
+
+    async def _send(
+        self, record: PodRecord, pod: Json, memory: Memory, request: Json, contents: list[Contents]
+    ) -> None:
+        context = self.context
         # An earlier attempt may have arrived, and then the pod shows what was in that one.
         first, memory.attempted = not memory.attempted, True
         self.updates.sending(record.uid, contents)
@@ -149,12 +162,17 @@ class PodController:
         else:
             memory.submitted = time.monotonic()
             memory.told_away = False
-            log.info("pod %s: job %s", record, reply.PodJID)
-            context.events.pod(pod, "Normal", "Created", f"Created job {reply.PodJID}")
+            self._tell_created(record, pod, reply)
             if first:
                 self.updates.sent(record.uid)
             else:
                 self.updates.doubt(record.uid)
+
+    def _tell_created(self, record: PodRecord, pod: Json, reply: CreateReply) -> None:
+        log.info("pod %s: job %s", record, reply.PodJID)
+        self.context.events.pod(pod, "Normal", "Created", f"Created job {reply.PodJID}")
+        if reply.warnings:
+            self.context.events.pod(pod, "Warning", "FieldIgnored", as_message(reply.warnings))
 
     async def _hold(self, record: PodRecord, pod: Json, problems: dict[str, tuple[str, str]]) -> None:
         """Say in its status why the pod does not come to the edge yet; it stays Pending."""

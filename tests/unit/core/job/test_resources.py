@@ -162,3 +162,38 @@ def test_what_slurms_fields_cannot_hold_is_refused_and_does_not_wrap_around(limi
     pod = make_pod(*(_asks(limits, name=f"c{at}") for at in range(1024 if "memory" in limits else 1)))
     with pytest.raises(UnsupportedPod, match=words):
         _job(pod)
+
+
+def test_what_the_whole_pod_asks_for_is_the_jobs() -> None:
+    two = ({"resources": {"requests": {"cpu": "1", "memory": "1Gi"}}}, {"name": "b"})
+    small = {"requests": {"cpu": "1", "memory": "1Gi"}}
+    large = {"requests": {"cpu": "4", "memory": "6Gi"}}
+    limit = {"limits": {"cpu": "3", "memory": "5Gi"}, "requests": {"cpu": "1", "memory": "1Gi"}}
+    assert sizes(make_pod(*two, resources=small)) == (1, 1024), "no default for who says nothing beside it"
+    assert sizes(make_pod(*two, resources=large)) == (4, 6 * 1024)
+    assert sizes(make_pod(*two, resources=limit)) == (3, 5 * 1024)
+    bigger = ({"resources": {"limits": {"cpu": "8", "memory": "8Gi"}}},)
+    assert sizes(make_pod(*bigger, resources=large)) == (8, 8 * 1024), "a request is the least"
+    assert sizes(make_pod(*bigger, resources=limit, overhead={"cpu": "1"})) == (4, 5 * 1024), "a limit is the most"
+
+
+def test_a_pod_that_says_its_size_as_a_whole_has_said_it() -> None:
+    found = job_resources(make_pod(resources={"limits": {"cpu": "2"}}), default_cpu="1", default_memory="1Gi")
+    assert (found.cpus, found.cpus_said, found.memory_said) == (2, True, False)
+
+
+@pytest.mark.parametrize(
+    ("resources", "words"),
+    [
+        ({"limits": {"hugepages-2Mi": "4Mi"}}, r"the pod asks for hugepages-2Mi \(4Mi\), which is not mapped"),
+        ({"requests": {"memory": "-1"}}, "the pod asks for a negative amount of memory"),
+    ],
+)
+def test_what_the_whole_pod_cannot_ask_for_is_refused(resources: dict[str, Any], words: str) -> None:
+    with pytest.raises(UnsupportedPod, match=words):
+        sizes(make_pod(resources=resources))
+
+
+def sizes(pod: Pod) -> tuple[int, int]:
+    found = job_resources(pod, default_cpu="1", default_memory="1Gi")
+    return found.cpus, found.memory_mib

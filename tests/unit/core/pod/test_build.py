@@ -126,7 +126,7 @@ def test_init_containers_are_planned_like_the_others_and_sidecars_marked() -> No
     ("init", "words"),
     [
         ({"restartPolicy": "OnFailure"}, "init container \"setup\": restartPolicy 'OnFailure'"),
-        ({"securityContext": {"privileged": True}}, 'container "setup": privileged'),
+        ({"securityContext": {"privileged": True}}, 'container "setup": securityContext.privileged'),
         ({"volumeMounts": [{"name": "w", "mountPath": "/w"}]}, 'container "setup" mounts volume "w"'),
     ],
 )

@@ -87,11 +87,6 @@ def test_a_probe_that_cannot_be_carried_out_is_refused_by_name(probe: dict[str, 
     assert 'container "main"' in str(caught.value)
 
 
-def test_a_hook_that_nobody_knows_is_refused_by_name() -> None:
-    with pytest.raises(UnsupportedPod, match=r"lifecycle\.stopSignal"):
-        plan_hook(container(lifecycle={"stopSignal": "SIGUSR1"}), "preStop")
-
-
 words = st.sampled_from(["exec", "command", "port", "path", "host", "seconds", "httpHeaders", "a"])
 scalars = st.none() | st.booleans() | st.integers() | st.text(max_size=8)
 anything = scalars | st.lists(scalars, max_size=3) | st.dictionaries(words, scalars, max_size=4)

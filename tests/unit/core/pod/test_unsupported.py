@@ -61,7 +61,7 @@ def test_what_the_whole_pod_cannot_have_is_refused(spec: dict[str, Any], words: 
 @pytest.mark.parametrize(
     ("context", "words"),
     [
-        ({"privileged": True}, 'container "main": privileged'),
+        ({"privileged": True}, 'container "main": securityContext.privileged'),
         ({"runAsUser": 0}, 'container "main": runAsUser 0'),
         ({"capabilities": {"add": ["NET_ADMIN", "SYS_ADMIN"]}}, "NET_ADMIN, SYS_ADMIN"),
     ],

@@ -6,9 +6,11 @@ from typing import Any
 
 import msgspec
 
+from interlink.core.job.identity import Accounts
 from interlink.core.job.script import ScriptSettings
 from interlink.core.plan import Report
 from interlink.sidecars.changes import ChangeJournal
+from interlink.sidecars.slurm.accounts import HostAccounts
 from interlink.sidecars.slurm.fake import FakeSlurm
 from interlink.sidecars.slurm.folders import JobFolders
 from interlink.sidecars.slurm.housekeeping import Housekeeping
@@ -32,7 +34,12 @@ class Bench:
     """One run of the sidecar; another one on the same folders and driver is its restart."""
 
     def __init__(
-        self, root: Path, driver: FakeSlurm | None = None, settle: float = 0.0, unanswered: float = 0.0
+        self,
+        root: Path,
+        driver: FakeSlurm | None = None,
+        settle: float = 0.0,
+        unanswered: float = 0.0,
+        accounts: Accounts | None = None,
     ) -> None:
         self.root = root
         self.driver = driver or FakeSlurm()
@@ -46,7 +53,10 @@ class Bench:
         self.site = Site(self.driver, settle, unanswered)
         self.reconciler = Reconciler(self.table, self.folders, self.driver, self.site, report_seconds=0)
         self.lifecycle = Lifecycle(self.table, self.folders, self.driver, self.site, lambda: None)
-        settings = JobSettings(script=ScriptSettings(python="/usr/bin/python3", runner="/shared/runner.py"))
+        settings = JobSettings(
+            script=ScriptSettings(python="/usr/bin/python3", runner="/shared/runner.py"),
+            accounts=accounts or HostAccounts(),
+        )
         self.submitter = Submitter(settings, self.folders, self.table, self.driver, self.site)
         self.spool = Spool(self.folders, self.table)
         self.housekeeping = Housekeeping(self.table, self.folders)

@@ -1,0 +1,84 @@
+"""Holds a pod's spec, as its author wrote it, against the table: which fields are refused, and which have no effect."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from interlink.core.pod.support.model import Row
+
+Table = Mapping[str, tuple[Row, ...]]
+
+#: The lists whose entries are called by their kind and name; what else is in a pod is called the pod's.
+_NAMED = {
+    "containers": "container",
+    "initContainers": "container",
+    "ephemeralContainers": "container",
+    "volumes": "volume",
+}
+_UNKNOWN = "is not known to this edge, and has no effect"
+_LONGEST = 200
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A field of a pod that is not carried out: whose, which, and the words. ``owner`` is empty for the pod."""
+
+    owner: str
+    path: str
+    words: str
+    refused: bool
+
+    def __str__(self) -> str:
+        """The sentence for the pod's author."""
+        return _sentence([self.owner], self.path, self.words)
+
+
+def sentences(findings: Iterable[Finding]) -> list[str]:
+    """Return the findings for the pod's author; what is the same of several containers or volumes is one sentence."""
+    owners: dict[tuple[str, str], list[str]] = {}
+    for finding in findings:
+        owners.setdefault((finding.path, finding.words), []).append(finding.owner)
+    return [_sentence(names, path, words) for (path, words), names in owners.items()]
+
+
+def _sentence(owners: list[str], path: str, words: str) -> str:
+    named = [owner for owner in dict.fromkeys(owners) if owner]
+    return f"{', '.join(named)}: {path} {words}" if named else f"the pod's {path} {words}"
+
+
+def look(spec: Mapping[str, Any], table: Table) -> Iterator[Finding]:
+    """Yield what the table says of the fields that a v1.PodSpec has, in the spec's order."""
+    yield from _look(spec, "PodSpec", "", (), table)
+
+
+def _look(found: Mapping[str, Any], kind: str, owner: str, path: tuple[str, ...], table: Table) -> Iterator[Finding]:
+    rows = {row.field: row for row in table[kind]}
+    for field, value in found.items():
+        if value is None or value in ("", [], {}):
+            continue
+        row, way = rows.get(field), (*path, field)
+        if row is None:
+            yield Finding(owner, ".".join(way), _UNKNOWN, refused=False)
+            continue
+        if row.refused and not row.elsewhere and row.when.holds(value, dict(found)):
+            yield Finding(owner, ".".join(way), row.refused.replace("…", _shown(value)), refused=True)
+        elif row.ignored and row.when.holds(value, dict(found)):
+            yield Finding(owner, ".".join(way), row.ignored, refused=False)
+        elif row.of:
+            yield from _within(value, row, owner, way, table)
+
+
+def _within(value: Any, row: Row, owner: str, path: tuple[str, ...], table: Table) -> Iterator[Finding]:
+    for entry in value if isinstance(value, list) else [value]:
+        if not isinstance(entry, dict):
+            continue  # malformed, which those say who read the field
+        if len(path) == 1 and row.field in _NAMED:
+            named = f'{_NAMED[row.field]} "{str(entry.get("name", ""))[:_LONGEST]}"'
+            yield from _look(entry, row.of, named, (), table)
+        else:
+            yield from _look(entry, row.of, owner, path, table)
+
+
+def _shown(value: Any) -> str:
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"

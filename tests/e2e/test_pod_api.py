@@ -1,0 +1,103 @@
+"""The table of the Pod API's support against a real kube-apiserver: the fields that it knows, and what a user sees."""
+
+import json
+from typing import Any
+
+import pytest
+
+from interlink.core.pod.support import TYPES, Row
+from tests.e2e.cluster import Cluster, container
+from tests.e2e.waiting import wait_for
+from tests.testbed import kubernetes
+from tests.testbed.bed import Bed
+
+Json = dict[str, Any]
+CORE = "io.k8s.api.core.v1."
+#: What the API calls the types that the table names by their use.
+META = "io.k8s.apimachinery.pkg.apis.meta.v1."
+API_NAMES = {
+    "PodResources": "ResourceRequirements",
+    "LabelSelector": META + "LabelSelector",
+    "LabelSelectorRequirement": META + "LabelSelectorRequirement",
+}
+
+
+@pytest.fixture(scope="module")
+def schemas(bed: Bed) -> Json:
+    """Return the types of core/v1 as the bed's kube-apiserver has them."""
+    document = json.loads(bed.kubectl("get", "--raw", "/openapi/v3/api/v1"))
+    found: Json = document["components"]["schemas"]
+    return found
+
+
+def fields_of(schemas: Json, name: str) -> Json:
+    known = API_NAMES.get(name, name)
+    fields: Json = schemas[known if "." in known else CORE + known]["properties"]
+    return fields
+
+
+def is_object(field: Json) -> bool:
+    """Whether a field's value has fields of its own; a quantity, a port and a time have none."""
+    inner = field.get("items", field)
+    references = [inner, *inner.get("allOf", [])]
+    return any(CORE in each.get("$ref", "") for each in references)
+
+
+def in_this_release(row: Row) -> bool:
+    here = _release(kubernetes.version())
+    return (not row.since or _release(row.since) <= here) and (not row.until or here <= _release(row.until))
+
+
+def _release(text: str) -> tuple[int, int]:
+    major, minor = text.split(".")[:2]
+    return int(major), int(minor)
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_every_field_of_kube_apiservers_has_a_row_and_no_other(schemas: Json, name: str) -> None:
+    fields, rows = fields_of(schemas, name), {row.field: row for row in TYPES[name]}
+    assert not set(fields) - set(rows), (
+        f"nobody has thought of these fields of v1.{name}; docs/pod-api.md must say them"
+    )
+    here = {field for field, row in rows.items() if in_this_release(row)}
+    assert not here - set(fields), f"v1.{name} of {kubernetes.version()} has no such fields"
+    for field, shape in fields.items():
+        if is_object(shape) and rows[field].done and not rows[field].cluster:
+            assert rows[field].of in TYPES, f"v1.{name}.{field} has fields of its own, which need rows"
+
+
+def test_the_user_is_told_what_has_no_effect_and_what_is_refused(cluster: Cluster) -> None:
+    options = {"options": [{"name": "ndots", "value": "2"}]}
+    cluster.start("quiet", script="true")
+    cluster.start("told", script="true", hostname="web-0", dnsConfig=options, containers=[
+        container("true", name=name, securityContext={"seLinuxOptions": {"level": "s0"}}) for name in ("a", "b")
+    ])  # fmt: skip
+    cluster.start("refused", script="true", shareProcessNamespace=True)
+    status = cluster.wait_phase("refused", "Failed")["status"]
+    assert status["reason"] == "UnsupportedPod"
+    assert status["message"].startswith("the pod's shareProcessNamespace is not possible on a batch site")
+    cluster.wait_phase("quiet", "Succeeded")
+    cluster.wait_phase("told", "Succeeded")
+    (event,) = wait_for("the event", lambda: ignored(cluster, "told"))
+    assert (event["type"], event["count"]) == ("Warning", 1)
+    assert set(event["message"].split("; ")) == {
+        "the pod's hostname has no effect: containers see the compute node's host name",
+        "the pod's dnsConfig has no effect: names are looked up as on the compute node",
+        'container "a", container "b": securityContext.seLinuxOptions has no effect: labels are the site\'s',
+    }
+    assert not ignored(cluster, "quiet"), "of a pod as kube-apiserver writes it, nothing is said"
+
+
+def test_what_cannot_be_gathered_is_refused_and_not_waited_for(cluster: Cluster) -> None:
+    """kube-apiserver lets these in where its feature gates do, and removes them with a warning where they do not."""
+    key = {"volumeName": "v", "path": "f", "key": "k"}
+    cluster.start("from-file", volumes=[{"name": "v", "emptyDir": {}}], containers=[
+        container("true", env=[{"name": "A", "valueFrom": {"fileKeyRef": key}}])
+    ])  # fmt: skip
+    status = cluster.wait_phase("from-file", "Failed")["status"]
+    assert status["reason"] == "UnsupportedPod"
+    assert status["message"] == 'container "main": variable A is from fileKeyRef, which is not supported on this node'
+
+
+def ignored(cluster: Cluster, name: str) -> list[Json]:
+    return [event for event in cluster.events(name) if event["reason"] == "FieldIgnored"]
