@@ -10,7 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from interlink.cli import config as config_commands
-from interlink.cli import doctor, jobs, pod_api, services
+from interlink.cli import doctor, jobs, pod_api, services, vk
+from interlink.cli.seeds import without_leading_dashes
 from interlink.config import ConfigError
 from interlink.http.address import AddressError
 from interlink.http.server import AddressInUseError
@@ -33,6 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--config", type=Path, metavar="FILE", help="configuration file (InterLinkConfig.yaml)")
     services.add_commands(commands, common)
+    vk.add_commands(commands, common)
     config_commands.add_commands(commands, common)
     doctor.add_commands(commands, common)
     jobs.add_commands(commands, common)
@@ -42,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    options = build_parser().parse_args(arguments)
+    options = build_parser().parse_args(without_leading_dashes(sys.argv[1:] if arguments is None else arguments))
     try:
         status: int = options.run(options)
     except (ConfigError, AddressError) as error:

@@ -1,4 +1,4 @@
-"""``interlink api``, ``slurm``, ``mock`` and ``vk``: each builds one service from the configuration and serves it.
+"""``interlink api``, ``slurm`` and ``mock``: each builds one service from the configuration and serves it.
 
 Imports are inside the functions, so that a service loads only what it needs: the virtual kubelet's image has no Slurm,
 and the edge host no Kubernetes client.
@@ -7,6 +7,7 @@ and the edge host no Kubernetes client.
 import argparse
 import logging
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from interlink.config import Config, ConfigError, load_with_notes
@@ -21,7 +22,6 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
         ("api", run_api, "the InterLink API: between the virtual kubelet and the sidecar"),
         ("slurm", run_slurm, "the Slurm sidecar: one batch job for each pod"),
         ("mock", run_mock, "a sidecar that only pretends: every pod runs at once, in memory"),
-        ("vk", run_vk, "the virtual kubelet: one node of a Kubernetes cluster"),
     ):
         command = commands.add_parser(name, parents=[common], help=text, description=text[0].upper() + text[1:] + ".")
         command.set_defaults(run=run)
@@ -80,13 +80,6 @@ def run_mock(options: argparse.Namespace) -> int:
     return 0
 
 
-def run_vk(options: argparse.Namespace) -> int:
-    """Run the virtual kubelet."""
-    from interlink.vk.main import run  # noqa: PLC0415
-
-    return run(prepare(options))
-
-
 def sidecar_address(config: Config) -> Address:
     """Return where the sidecar listens. Raises ConfigError where others than this host could reach it."""
     address = Address.parse(config.sidecar_url, config.sidecar_port)
@@ -96,12 +89,20 @@ def sidecar_address(config: Config) -> Address:
 
 
 def prepare(options: argparse.Namespace) -> Config:
-    """Load the configuration and set logging up: to stderr, where systemd's journal and kubectl logs take it."""
+    """Load the configuration and set logging up."""
     config, notes = load_with_notes(options.config)
-    level = logging.DEBUG if config.verbose_logging else logging.ERROR if config.errors_only_logging else logging.INFO
+    set_up_logging(config, notes)
+    return config
+
+
+def set_up_logging(config: Config, notes: Sequence[str], level: int | None = None) -> None:
+    """Log to stderr, where systemd's journal and kubectl logs take it; ``level`` counts before the configuration's."""
+    if level is None:
+        level = (
+            logging.DEBUG if config.verbose_logging else logging.ERROR if config.errors_only_logging else logging.INFO
+        )
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # waitress warns each time a request has to wait for a thread; long polls make that ordinary.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     for note in notes:
         log.warning("%s", note)
-    return config

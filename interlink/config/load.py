@@ -121,6 +121,8 @@ def _convert_composite(value: Any, hint: Any, where: str) -> Any:
         if not isinstance(value, list):
             raise ConfigError(f"{where}: must be a list, not a {_kind(value)}")
         return [convert(item, arguments[0], f"{where}[{index}]") for index, item in enumerate(value)]
+    if isinstance(value, list) and value and all(isinstance(item, str) and "=" in item for item in value):
+        value = dict(item.split("=", 1) for item in value)  # as today's interLink writes NodeLabels
     if not isinstance(value, dict):
         raise ConfigError(f"{where}: must hold names with values, not a {_kind(value)}")
     return {str(name): convert(item, arguments[1], f"{where}.{name}") for name, item in value.items()}

@@ -26,12 +26,24 @@ class NodeTaint:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AcceleratorConfig:
+    """One extended resource of a virtual node, as in today's interLink."""
+
+    resource_type: str = setting("ResourceType", "its name in Kubernetes, as nvidia.com/gpu", "")
+    model: str = setting("Model", "a word for people", "")
+    available: str = setting("Available", "how many there are", "0")
+
+
+@dataclass(frozen=True, kw_only=True)
 class NodeResources:
     """What the virtual node offers where the site's ping reply does not say, as Kubernetes quantities."""
 
     cpu: str = setting("CPU", "cores", "1")
     memory: str = setting("Memory", "memory", "1Gi")
     pods: str = setting("Pods", "number of pods", "100")
+    accelerators: list[AcceleratorConfig] = setting(
+        "Accelerators", "extended resources, each with ResourceType and Available", []
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -425,4 +437,20 @@ class Config:
             "env": "",
             "section": VK,
         },
+    )
+    provider_config: Path | None = setting(
+        "ProviderConfig",
+        "knoc-cfg.json of earlier generations, which counts before Resources for the nodes that it names: "
+        '`{"NODENAME": {"cpu": "4", "memory": "32Gi", "pods": "128"}}`',
+        None,
+        "VK_CONFIG_PATH",
+        VK,
+    )
+    startup_timeout: float = setting(
+        "StartupTimeout",
+        "seconds after which the process gives up where its nodes are not registered and their pods not known by then; "
+        "0: never",
+        0.0,
+        "",
+        VK,
     )

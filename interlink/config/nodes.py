@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from interlink.config.load import ConfigError
 from interlink.config.model import Config, NodeConfig, NodeResources, NodeTaint
+from interlink.config.provider import provider_resources
 from interlink.core.quantity import QuantityError, parse_quantity
 
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
@@ -44,6 +45,7 @@ def node_settings(config: Config) -> list[NodeSettings]:
     Each has a port of its own, so that what is asked at a port is asked of one node, as of a kubelet.
     """
     entries = config.nodes or {config.node_name: NodeConfig()}
+    provided = provider_resources(config.provider_config, config.resources)
     nodes = []
     for number, (name, entry) in enumerate(entries.items()):
         where = f"Nodes.{name}." if config.nodes else ""
@@ -54,10 +56,13 @@ def node_settings(config: Config) -> list[NodeSettings]:
             )
         labels = {**config.node_labels, **entry.labels}
         taints = config.node_taints if entry.taints is None else entry.taints
-        resources = entry.resources or config.resources
+        resources = entry.resources or provided.get(name) or config.resources
         _check_labels(f"key {where}Labels" if where else "key NodeLabels", labels)
         _check_taints(f"key {where}Taints" if where else "key NodeTaints", taints)
-        _check_resources(f"key {where}Resources", resources)
+        _check_resources(
+            f"{config.provider_config}: {name}" if resources is provided.get(name) else f"key {where}Resources",
+            resources,
+        )
         nodes.append(
             NodeSettings(
                 name=name,
@@ -105,7 +110,12 @@ def _check_taints(where: str, taints: list[NodeTaint]) -> None:
 
 
 def _check_resources(where: str, resources: NodeResources) -> None:
-    for name, quantity in (("CPU", resources.cpu), ("Memory", resources.memory), ("Pods", resources.pods)):
+    amounts = [("CPU", resources.cpu), ("Memory", resources.memory), ("Pods", resources.pods)]
+    for each in resources.accelerators:
+        if "/" not in each.resource_type or not _KEY.fullmatch(each.resource_type):
+            raise ConfigError(f"{where}.Accelerators: {each.resource_type!r} is no extended resource (DOMAIN/NAME)")
+        amounts.append((f"Accelerators.{each.resource_type}", each.available))
+    for name, quantity in amounts:
         try:
             bad = parse_quantity(quantity) < 0
         except QuantityError:

@@ -42,6 +42,9 @@ def run(config: Config) -> int:
         return 2
     try:
         asyncio.run(_run_until_signal(config, access, place))
+    except StartupTimeoutError as error:
+        log.error("%s", error)  # noqa: TRY400 - the sentence says it all
+        return 1
     except Exception:
         log.exception("the virtual kubelet ends; jobs go on")
         return 1
@@ -75,6 +78,10 @@ async def run_replica(config: Config, access: Access, place: LeasePlace | None, 
         unready=lambda: [word for kubelet in working for word in kubelet.unready()],
     )
     await run_process(access, place, config.health_port, leader, stop)
+
+
+class StartupTimeoutError(Exception):
+    """The nodes were not there in the time that the configuration gives."""
 
 
 class VirtualKubelet:
@@ -123,16 +130,19 @@ class VirtualKubelet:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run all loops until ``stop`` is set, or one of them dies."""
+        began, patience = time.monotonic(), self.config.startup_timeout or None
         waiting = asyncio.ensure_future(self._cluster_uid())
         stopping = asyncio.ensure_future(stop.wait())
-        await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({waiting, stopping}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if not waiting.done():
             waiting.cancel()
-            return
+            if stop.is_set():
+                return
+            raise StartupTimeoutError(f"kube-apiserver did not answer within {patience:g} s (StartupTimeout)")
         for node in self.nodes:
             node.begin(waiting.result())
-        await supervise(self._loops(), stop)
+        await supervise(self._loops() | {"startup": self._watch_startup(began)}, stop)
 
     def unready(self) -> list[str]:
         """Return what the nodes cannot do yet."""
@@ -143,10 +153,25 @@ class VirtualKubelet:
         feed = ChangeFeed(self.shared.edge, self.shared.link, self.nodes)
         self.pinger.on_life = pulse.watch("ping", 120.0)
         feed.on_life = pulse.watch("changes", 150.0)
-        loops = {"ping": self.pinger.run(), "changes": feed.run(), "resync": self._resync()}
+        loops = {
+            "ping": self.pinger.run(),
+            "changes": feed.run(),
+            "resync": self._resync(),
+        }
         for node in self.nodes:
             loops |= node.loops()
         return loops
+
+    async def _watch_startup(self, began: float) -> None:
+        """Give up where the nodes are not there in time. Raises StartupTimeoutError."""
+        seconds = self.config.startup_timeout
+        while seconds and self.unready():
+            left = began + seconds - time.monotonic()
+            if left <= 0:
+                words = "; ".join(self.unready())
+                raise StartupTimeoutError(f"not started within {seconds:g} s (StartupTimeout): {words}")
+            await asyncio.sleep(min(left, 0.5))
+        await asyncio.Event().wait()
 
     async def _resync(self) -> None:
         while True:

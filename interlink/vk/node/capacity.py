@@ -35,7 +35,9 @@ def node_capacity(reply: PingReply | None, settings: NodeSettings) -> dict[str, 
         "pods": _valid("pods", said.pods, fallback.pods),
         "ephemeral-storage": NOMINAL_STORAGE,
     }
-    for accelerator in said.accelerators or []:
+    if said.accelerators is None:
+        return capacity | {each.resource_type: each.available for each in fallback.accelerators}
+    for accelerator in said.accelerators:
         name = accelerator.resourceType
         if "/" not in name:
             log.warning("the site offers %r, which is no extended resource (DOMAIN/NAME): ignored", name)

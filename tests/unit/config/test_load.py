@@ -111,3 +111,14 @@ def test_keys_and_environment_variables_are_unique() -> None:
     variables = [spec.metadata["env"] for spec in fields if spec.metadata["env"]]
     assert len(set(keys)) == len(keys)
     assert len(set(variables)) == len(variables)
+
+
+def test_labels_may_be_written_as_today_s_interlink_does(file: Path) -> None:
+    assert load(file, "NodeLabels: [a=b, c=d=e]").node_labels == {"a": "b", "c": "d=e"}
+    with pytest.raises(ConfigError, match="key NodeLabels: must hold names with values, not a list"):
+        load(file, "NodeLabels: [a]")
+
+
+def test_accelerators_of_today_s_interlink_are_read(file: Path) -> None:
+    text = "Resources: {Accelerators: [{ResourceType: nvidia.com/gpu, Model: a100, Available: 2}]}"
+    assert [each.available for each in load(file, text).resources.accelerators] == ["2"]

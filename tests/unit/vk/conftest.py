@@ -29,6 +29,8 @@ class World:
         self.kubelet: VirtualNode | None = None
         #: What the configuration has in Nodes.
         self.nodes: dict[str, NodeConfig] = {}
+        #: What else the configuration has.
+        self.changes: Json = {}
         #: How far the cluster's and the virtual kubelet's clocks are ahead of the real one, in seconds.
         self.ahead = 0.0
         api.clock = self.clock
@@ -44,6 +46,7 @@ class World:
             kubelet_port=0,
             vkubelet_pod_ip="127.0.0.1",
             resources=NodeResources(cpu="2", memory="4Gi", pods="10"),
+            **self.changes,
         )
 
     @asynccontextmanager

@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from interlink.config import NodeResources
+from interlink.config.model import AcceleratorConfig, NodeConfig
+from interlink.vk.main import StartupTimeoutError
 from interlink.vk.node import lease
 from interlink.wire.messages import Accelerator, PingReply, Resources, Taint
 
@@ -170,3 +173,35 @@ async def test_a_loop_that_dies_ends_the_process(world: World, monkeypatch: pyte
     with pytest.raises(ZeroDivisionError):
         async with world.running() as _:
             await asyncio.sleep(0.5)
+
+
+async def test_the_configuration_s_accelerators_count_where_the_site_names_none(
+    world: World, eventually: Eventually
+) -> None:
+    own = [AcceleratorConfig(resource_type="nvidia.com/gpu", available="4")]
+    world.nodes = {"vk-test": NodeConfig(resources=NodeResources(accelerators=own))}
+    async with world.running():
+        await eventually(lambda: capacity(world).get("nvidia.com/gpu") == "4")
+        world.edge.reply = PingReply(resources=Resources(cpu="1", accelerators=[]))
+        await eventually(lambda: "nvidia.com/gpu" not in capacity(world))
+
+
+async def test_a_start_that_takes_too_long_is_given_up(world: World) -> None:
+    world.changes = {"startup_timeout": 0.3}
+    world.api.fail("GET /api/v1/pods", 500, 1000)
+    with pytest.raises(StartupTimeoutError, match="node vk-test has not listed its pods yet"):
+        async with world.running():
+            await asyncio.sleep(0.8)
+    world.api.failures.clear()
+    world.api.fail("GET /api/v1/namespaces/kube-system", 500, 1000)
+    with pytest.raises(StartupTimeoutError, match="kube-apiserver did not answer within"):
+        async with world.running():
+            await asyncio.sleep(0.8)
+
+
+async def test_one_that_has_started_in_time_goes_on(world: World, eventually: Eventually) -> None:
+    world.changes = {"startup_timeout": 1.0}
+    async with world.running() as node:
+        await eventually(lambda: not node.unready())
+        await asyncio.sleep(1.2)
+        assert not node.unready()
