@@ -405,6 +405,30 @@ class Config:
         "VKTOKENFILE", VK,
     )  # fmt: skip
     kubelet_port: int = setting("KubeletPort", "port of the kubelet API (logs)", 10250, "KUBELET_PORT", VK)
+    kubelet_cert_file: Path | None = setting(
+        "KubeletCertFile",
+        "certificate of the kubelet API in PEM, with its chain; read again when it changes "
+        "(docs/kubelet-port.md says what holds where it is empty)",
+        None,
+        "",
+        VK,
+    )
+    kubelet_key_file: Path | None = setting("KubeletKeyFile", "its private key, without a passphrase", None, "", VK)
+    kubelet_cert_request: bool = setting(
+        "KubeletCertRequest",
+        "where there is no KubeletCertFile, whether to ask the cluster for a certificate of the signer "
+        "kubernetes.io/kubelet-serving; until it is approved and signed, a self-signed one is shown",
+        True,
+        "",
+        VK,
+    )
+    kubelet_cert_approve: bool = setting(
+        "KubeletCertApprove",
+        "whether the virtual kubelet approves that request itself; it needs the right to",
+        False,
+        "",
+        VK,
+    )
     vkubelet_pod_ip: str = setting("PodIP", "address at which kube-apiserver finds it", "", "VKUBELET_POD_IP", VK)
     kubeconfig: Path | None = setting(
         "Kubeconfig", "kubeconfig file; empty: the pod's own service account", None, "KUBECONFIG", VK

@@ -107,7 +107,7 @@ class VirtualKubelet:
         edge = EdgeClient(config.interlink_url, config.interlink_port, TokenFile(config.vk_token_file), self.fence)
         for each in (api, lease_api, edge):
             self._stack.push_async_callback(each.close)
-        self.shared = Shared(api=api, lease_api=lease_api, edge=edge, link=Link(), clock=self.clock)
+        self.shared = Shared(api=api, lease_api=lease_api, edge=edge, link=Link(), config=config, clock=self.clock)
         settings = node_settings(config)
         self.nodes = [VirtualNode(each, self.shared) for each in settings]
         self.pinger = Pinger(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from interlink.config import Config
 from interlink.config.nodes import NodeSettings
 from interlink.vk.apiserver.client import ApiServer
 from interlink.vk.apiserver.reflector import Reflector
@@ -21,6 +22,7 @@ from interlink.vk.kubelet.access import Gate
 from interlink.vk.kubelet.logs import Logs
 from interlink.vk.kubelet.routes import Routes
 from interlink.vk.kubelet.server import KubeletServer
+from interlink.vk.kubelet.serving import serving_of
 from interlink.vk.node.controller import NodeController
 from interlink.vk.node.lease import Lease
 from interlink.vk.pods.context import Context
@@ -44,6 +46,7 @@ class Shared:
     lease_api: ApiServer
     edge: EdgeClient
     link: Link
+    config: Config
     pulse: Pulse = field(default_factory=Pulse)
     #: Says how old pods' tokens are, in epoch seconds.
     clock: Callable[[], float] = time.time
@@ -60,7 +63,8 @@ class VirtualNode:
         self.events = Events(shared.api, settings.name)
         self.node = NodeController(shared.api, shared.link, self.events, settings)
         routes = Routes(Gate(shared.api, settings.name), Logs(self.store, shared.edge), self.store, shared.pulse.late)
-        self.server = KubeletServer(shared.api, routes.handle, settings.name, settings.address, settings.port)
+        serving = serving_of(shared.config, settings, shared.api, self.events, shared.clock)
+        self.server = KubeletServer(shared.api, routes.handle, serving, settings.port)
 
     async def open(self) -> None:
         """Open the kubelet port. Raises OSError where it is taken."""

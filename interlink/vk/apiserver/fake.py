@@ -122,6 +122,7 @@ class FakeApiServer:
         document: Json = msgspec.json.decode(body) if body else {}
         if request.method == "POST":
             return self._post(path, document)
+        path = path.removesuffix("/approval")
         base = path.removesuffix("/status")
         if base not in self.objects:
             return _status(404, "NotFound", f"{base} not found")

@@ -125,10 +125,10 @@ class EdgeClient:
             return PingReply(status=words(content))
 
     @asynccontextmanager
-    async def logs(self, request: LogRequest) -> AsyncIterator[aiohttp.StreamReader]:
-        """Give the log's stream; leaving the block drops the connection, so that the source is freed.
+    async def logs(self, request: LogRequest) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Give the log as it comes; leaving the block drops the connection, so that the source is freed.
 
-        Raises LogsError or AwayError before the first byte.
+        Raises LogsError or AwayError before the first byte, and AwayError where the log breaks off.
         """
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
         headers = {**self._headers("/getLogs"), "Connection": "close"}
@@ -143,9 +143,16 @@ class EdgeClient:
                 raise LogsError(words(await response.read()), response.status)
             if response.status != 200:
                 raise self._away("/getLogs", response.status, await response.read())
-            yield response.content
+            yield self._pieces(response.content)
         finally:
             response.close()
+
+    async def _pieces(self, content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+        try:
+            async for piece in content.iter_any():
+                yield piece
+        except _FOREIGN as error:
+            raise self._away("/getLogs", 0, _plain(error).encode()) from error
 
     async def _call(
         self,

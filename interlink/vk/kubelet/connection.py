@@ -1,4 +1,4 @@
-"""One connection to the kubelet port: h11 over asyncio streams, one request after another, replies that can stream.
+"""One connection to the kubelet port: h11 over a stream, one request after another, replies that can stream.
 
 Made by ``server.py`` for each accepted connection. A client that goes away cancels its handler, so that whatever
 feeds the reply is freed. h11, not a web framework, because a later protocol (SPDY, WebSocket) takes the connection
@@ -7,24 +7,35 @@ over where this one ends.
 
 import asyncio
 import logging
-import ssl
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import h11
 
+from interlink.vk.kubelet.stream import Stream
+
 log = logging.getLogger(__name__)
 
 #: How long to wait for the next request, until all of it is there.
 IDLE_SECONDS = 120.0
+#: How long a client may take nothing of a reply; of a log that somebody reads page by page, as long as a kubelet lets
+#: its streams be idle.
+STALL_SECONDS, READER_SECONDS = 60.0, 4 * 3600.0
 LARGEST_BODY = 1 << 20
+LARGEST_HEAD = 65536
 CHUNK = 65536
+MOST_PARAMETERS = 1000
 
 
 class ClientError(Exception):
-    """The client broke the protocol, or is gone."""
+    """The client broke the protocol, or takes nothing any more."""
+
+
+class CutOffError(Exception):
+    """What was begun cannot be ended: the connection is cut, so that nobody takes the part for the whole."""
 
 
 @dataclass(frozen=True)
@@ -48,38 +59,57 @@ class Reply:
     def __init__(self, connection: "Connection", *, bodiless: bool) -> None:
         self._connection = connection
         self._bodiless = bodiless
-        self.started = False
+        self.status = 0
+        self.patience = STALL_SECONDS
 
-    async def text(self, status: int, body: str | bytes, content_type: str = "text/plain; charset=utf-8") -> None:
+    @property
+    def started(self) -> bool:
+        """Whether the head has gone."""
+        return self.status != 0
+
+    def admitted(self) -> None:
+        """The client may ask what it asks: its connection is no longer closed to make room for others."""
+        self._connection.admitted = True
+
+    async def text(
+        self,
+        status: int,
+        body: str | bytes,
+        content_type: str = "text/plain; charset=utf-8",
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> None:
         """Send a whole answer."""
         content = body.encode() if isinstance(body, str) else body
-        await self.start(status, content_type, length=len(content))
+        await self.start(status, content_type, length=len(content), headers=headers)
         await self.write(content)
 
-    async def start(self, status: int, content_type: str, length: int | None = None) -> None:
+    async def start(
+        self, status: int, content_type: str, length: int | None = None, headers: Sequence[tuple[str, str]] = ()
+    ) -> None:
         """Send the head at once; without a length the body is chunked."""
         size = ("Transfer-Encoding", "chunked") if length is None else ("Content-Length", str(length))
-        headers = [("Content-Type", content_type), ("X-Content-Type-Options", "nosniff"), size]
-        self.started = True
-        await self._connection.send(h11.Response(status_code=status, headers=headers))
+        head = [("Content-Type", content_type), ("X-Content-Type-Options", "nosniff"), size, *headers]
+        self.status = status
+        await self._connection.send(h11.Response(status_code=status, headers=head), self.patience)
 
     async def write(self, content: bytes) -> None:
         """Send a piece of the body at once; waits while the client does not read."""
         if content and not self._bodiless:
-            await self._connection.send(h11.Data(data=content))
+            await self._connection.send(h11.Data(data=content), self.patience)
 
 
 Handler = Callable[[Request, Reply], Awaitable[None]]
 
 
 class Connection:
-    """One client."""
+    """One client. While ``admitted`` is False it has shown nobody whom it is worth to wait for, since ``since``."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: Handler) -> None:
-        self.reader = reader
-        self.writer = writer
+    def __init__(self, stream: Stream, handler: Handler) -> None:
+        self.stream = stream
         self.handler = handler
-        self.protocol = h11.Connection(h11.SERVER, max_incomplete_event_size=CHUNK)
+        self.protocol = h11.Connection(h11.SERVER, max_incomplete_event_size=LARGEST_HEAD)
+        self.admitted = False
+        self.since = time.monotonic()
 
     async def serve(self) -> None:
         """Serve requests until the client goes or breaks the protocol."""
@@ -90,19 +120,22 @@ class Connection:
                 if self.protocol.our_state is h11.MUST_CLOSE:
                     return
                 self.protocol.start_next_cycle()
+                self.admitted, self.since = False, time.monotonic()
         except (ClientError, h11.RemoteProtocolError) as error:
             await self._complain(error)
-        except (ConnectionError, ssl.SSLError, TimeoutError) as error:
+        except (OSError, TimeoutError) as error:
             log.debug("kubelet port: connection lost: %s", error)
-        finally:
-            self.writer.close()
 
-    async def send(self, event: h11.Event) -> None:
-        """Send one h11 event and wait until there is room for more."""
+    async def send(self, event: h11.Event, patience: float = STALL_SECONDS) -> None:
+        """Send one h11 event and wait until there is room for more. Raises ClientError where the client stalls."""
         data = self.protocol.send(event)
-        if data:
-            self.writer.write(data)
-            await self.writer.drain()
+        if not data:
+            return
+        try:
+            async with asyncio.timeout(patience):
+                await self.stream.write(data)
+        except TimeoutError as error:
+            raise ClientError(f"the client takes nothing for {patience:.0f} s") from error
 
     async def _next_request(self) -> Request | None:
         head: h11.Request | None = None
@@ -110,7 +143,9 @@ class Connection:
         while True:
             event = self.protocol.next_event()
             if event is h11.NEED_DATA:
-                self.protocol.receive_data(await self.reader.read(CHUNK))
+                if self.protocol.they_are_waiting_for_100_continue:
+                    await self.send(h11.InformationalResponse(status_code=100, headers=[]))
+                self.protocol.receive_data(await self.stream.read(CHUNK))
             elif isinstance(event, h11.Request):
                 head = event
             elif isinstance(event, h11.Data):
@@ -125,12 +160,11 @@ class Connection:
     def _request(self, head: h11.Request) -> Request:
         try:
             url = urlsplit(head.target.decode("ascii"))
-            query = parse_qs(url.query, keep_blank_values=True, max_num_fields=1000)
+            query = parse_qs(url.query, keep_blank_values=True, max_num_fields=MOST_PARAMETERS)
         except ValueError as error:
             raise ClientError(f"malformed request target: {error}") from error
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers}
-        tls = self.writer.get_extra_info("ssl_object")
-        certificate = tls.getpeercert() if tls else None
+        certificate = self.stream.peer_certificate()
         return Request(head.method.decode("ascii"), unquote(url.path), query, headers, certificate)
 
     async def _answer(self, request: Request) -> bool:
@@ -150,7 +184,11 @@ class Connection:
         reply = Reply(self, bodiless=request.method == "HEAD")
         try:
             await self.handler(request, reply)
-        except (ConnectionError, ssl.SSLError):
+        except (OSError, ClientError) as error:
+            log.debug("kubelet port: %s %s: client lost: %s", request.method, request.path, error)
+            return False
+        except CutOffError as error:
+            log.warning("kubelet port: %s %s: cut off: %s", request.method, request.path, error)
             return False
         except Exception:
             log.exception("kubelet port: %s %s", request.method, request.path)
@@ -164,10 +202,10 @@ class Connection:
         """Keep what the client sends ahead; return once it is gone, or sends more than any request is."""
         kept = 0
         try:
-            while kept <= LARGEST_BODY and (data := await self.reader.read(CHUNK)):
+            while kept <= LARGEST_BODY and (data := await self.stream.read(CHUNK)):
                 self.protocol.receive_data(data)
                 kept += len(data)
-        except (ConnectionError, ssl.SSLError):
+        except OSError:
             return
 
     async def _complain(self, error: Exception) -> None:
@@ -181,5 +219,5 @@ class Connection:
             await self.send(h11.Response(status_code=status, headers=headers))
             await self.send(h11.Data(data=body))
             await self.send(h11.EndOfMessage())
-        except (ConnectionError, ssl.SSLError, h11.LocalProtocolError):
+        except (OSError, ClientError, h11.LocalProtocolError):
             return

@@ -7,7 +7,7 @@ from typing import Any
 
 from interlink.vk.edge.client import EdgeClient
 from interlink.vk.edge.errors import AwayError, LogsError
-from interlink.vk.kubelet.connection import Reply, Request
+from interlink.vk.kubelet.connection import READER_SECONDS, CutOffError, Reply, Request
 from interlink.vk.pods.record import PodRecord
 from interlink.vk.pods.store import PodStore
 from interlink.vk.times import now_micros, parse_time
@@ -56,8 +56,9 @@ class Logs:
     async def _stream(self, message: LogRequest, reply: Reply, record: PodRecord, limit: int | None) -> None:
         try:
             async with self.edge.logs(message) as source:
+                reply.patience = READER_SECONDS
                 await reply.start(200, "text/plain; charset=utf-8")
-                async for chunk in source.iter_any():
+                async for chunk in source:
                     piece = chunk if limit is None else chunk[:limit]
                     await reply.write(piece)
                     if limit is not None:
@@ -72,6 +73,8 @@ class Logs:
                 return
             await reply.text(error.status, f"{error}\n")
         except AwayError as error:
+            if reply.started:
+                raise CutOffError(str(error)) from error
             await reply.text(500, f"{error}\n")
 
 

@@ -34,6 +34,7 @@ class Routes:
             await reply.text(500 if reasons else 200, "\n".join(reasons) or "ok")
             return
         if await self._admit(request, reply):
+            reply.admitted()
             await self._route(request, reply)
 
     async def _admit(self, request: Request, reply: Reply) -> bool:

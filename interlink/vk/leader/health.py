@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 
 from interlink.vk.kubelet.connection import Connection, Reply, Request
+from interlink.vk.kubelet.stream import PlainStream
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +41,15 @@ class HealthServer:
         await asyncio.gather(*self._connections, return_exceptions=True)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.ensure_future(Connection(reader, writer, self._answer).serve())
+        task = asyncio.ensure_future(self._serve(reader, writer))
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await Connection(PlainStream(reader, writer), self._answer).serve()
+        finally:
+            writer.close()
 
     async def _answer(self, request: Request, reply: Reply) -> None:
         path = request.path.rstrip("/")

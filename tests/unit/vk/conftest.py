@@ -15,6 +15,7 @@ from interlink.vk import main
 from interlink.vk.apiserver.fake import FakeApiServer
 from interlink.vk.edge.fake import FakeEdge
 from interlink.vk.virtual_node import VirtualNode
+from tests.unit.vk.port import Client
 
 Json = dict[str, Any]
 NODE = "vk-test"
@@ -129,3 +130,18 @@ async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     api, edge = FakeApiServer(), FakeEdge()
     async with api.serve(), edge.serve():
         yield World(api, edge)
+
+
+@pytest.fixture
+async def client(world: World) -> AsyncIterator[Client]:
+    """A client of the port of a running virtual kubelet, which has one pod that the edge knows."""
+    world.api.reviews = {
+        "admin": {"username": "root", "groups": ["system:masters"]},
+        "reader": {"username": "reader", "groups": ["system:authenticated"]},
+        "nobody": {"username": "nobody"},
+    }
+    world.api.rules = {("reader", "get", "proxy")}
+    uid = world.add_pod("p")["metadata"]["uid"]
+    async with world.running() as kubelet:
+        await until(lambda: uid in world.edge.statuses)
+        yield Client(world, kubelet, uid)

@@ -11,8 +11,7 @@ from interlink.vk.kubelet.certificate import self_signed
 
 
 def authority() -> str:
-    text = self_signed("ca", "127.0.0.1").decode()
-    return text[text.index("-----BEGIN CERTIFICATE") :]
+    return self_signed("ca", "127.0.0.1").chain.decode()
 
 
 @pytest.mark.parametrize(
