@@ -87,3 +87,16 @@ def _came_back(old: Json, new: Json, policy: str) -> bool:
     if ended is None or "terminated" in new["state"]:
         return False
     return policy == "Never" or (policy == "OnFailure" and ended.get("exitCode", 0) == 0)
+
+
+def never_started(container: Json, words: tuple[str, str]) -> Json:
+    """Return the v1.ContainerStatus of a container that waits for ever, for this reason and message."""
+    reason, message = words
+    return {
+        "name": container["name"],
+        "image": container.get("image") or "",
+        "imageID": "",
+        "ready": False,
+        "restartCount": 0,
+        "state": {"waiting": {"reason": reason, "message": message}},
+    }

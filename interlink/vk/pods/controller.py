@@ -21,7 +21,7 @@ from interlink.vk.pods.decision import GONE, Memory, Step, View, decide
 from interlink.vk.pods.queue import RetryLater
 from interlink.vk.pods.record import PodRecord
 from interlink.vk.pods.request import ContainersNotReadyError, create_request
-from interlink.vk.pods.status import patch_needed, rejected_status, reported_status, waiting_status
+from interlink.vk.pods.status import EPHEMERAL, patch_needed, rejected_status, reported_status, waiting_status
 from interlink.vk.pods.unsupported import refuse_sources
 from interlink.vk.times import now_seconds
 from interlink.vk.volumes.contents import Contents, Volumes
@@ -198,6 +198,8 @@ class PodController:
         running, news = _running(old), patch_needed(old, desired)
         if not await self.context.writer.write(record, pod, desired):
             return
+        if desired.get("ephemeralContainerStatuses") and not old.get("ephemeralContainerStatuses"):
+            self.context.events.pod(pod, "Warning", "FieldIgnored", EPHEMERAL[1])
         for name in sorted(_running(desired) - running):
             self.context.events.pod(pod, "Normal", "Started", f"Started container {name}")
         self._tell_event(pod, memory, status, news=news)

@@ -7,13 +7,17 @@ run; what is equal in the API is not sent; foreign conditions and fields are nev
 import ipaddress
 from typing import Any
 
+from interlink.core.pod.support import ignored
 from interlink.vk.pods.conditions import disruption, pod_conditions
-from interlink.vk.pods.containers import container_statuses, end_containers
+from interlink.vk.pods.containers import container_statuses, end_containers, never_started
 from interlink.vk.pods.phase import pod_phase
 from interlink.vk.pods.record import TERMINAL
 from interlink.wire.messages import PodStatus
 
 Json = dict[str, Any]
+
+#: Why an ephemeral container waits for ever; kubectl debug shows the message.
+EPHEMERAL = ("NotSupported", ignored({"ephemeralContainers": True})[0])
 
 
 def reported_status(pod: Json, status: PodStatus, now: str) -> Json:
@@ -105,6 +109,8 @@ def _assemble(pod: Json, phase: str, init: list[Json], main: list[Json], now: st
         desired["containerStatuses"] = main
     if init:
         desired["initContainerStatuses"] = init
+    if asked := pod["spec"].get("ephemeralContainers"):
+        desired["ephemeralContainerStatuses"] = [never_started(container, EPHEMERAL) for container in asked]
     if (pod.get("metadata") or {}).get("generation"):
         desired["observedGeneration"] = pod["metadata"]["generation"]
     return desired

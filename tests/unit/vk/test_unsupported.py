@@ -80,3 +80,27 @@ def test_a_message_that_is_too_long_counts_what_it_leaves_out() -> None:
     shown = message.count("x" * 200)
     assert message.endswith(f"; and {20 - shown} more")
     assert 0 < shown < 20
+
+
+async def test_a_debug_container_waits_with_the_reason_and_is_told_once(world: World, eventually: Eventually) -> None:
+    def shown() -> Any:
+        return world.pod("p")["status"].get("ephemeralContainerStatuses")
+
+    uid = world.add_pod("p")["metadata"]["uid"]
+    async with world.running():
+        await eventually(lambda: uid in world.edge.statuses)
+        world.edge.say(uid, RUNNING)
+        await eventually(lambda: world.phase("p") == "Running")
+        pod = world.pod("p")
+        pod["spec"]["ephemeralContainers"] = [{"name": "debugger", "image": "busybox"}]
+        world.api.put("/api/v1/namespaces/default/pods/p", pod)
+        await eventually(shown)
+        await eventually(lambda: told(world))
+    async with world.running():
+        await eventually(lambda: world.edge.count("/changes") > 1)
+        await asyncio.sleep(0.2)
+    (status,) = shown()
+    assert (status["name"], status["state"]["waiting"]["reason"]) == ("debugger", "NotSupported")
+    (event,) = told(world)
+    words = f"the pod's ephemeralContainers {row_of('PodSpec', 'ephemeralContainers').ignored}"
+    assert (event["count"], event["message"], status["state"]["waiting"]["message"]) == (1, words, words)
