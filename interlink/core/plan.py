@@ -141,6 +141,8 @@ class PlanContainer(msgspec.Struct, kw_only=True, rename="camel"):
     run_as_group: int | None = None
     #: The runner holds it against the image's user, as the kubelet does.
     run_as_non_root: bool = False
+    #: Nothing but its volumes (and what lies in memory, as /tmp) can be written, where the runtime can do that.
+    read_only_root: bool = False
 
 
 class PlanCredential(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):

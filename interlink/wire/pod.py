@@ -69,6 +69,7 @@ class SecurityContext(msgspec.Struct, kw_only=True):
     fsGroup: int | None = None
     supplementalGroups: list[int] | None = None
     capabilities: Capabilities | None = None
+    readOnlyRootFilesystem: bool | None = None
 
 
 class Container(msgspec.Struct, kw_only=True):

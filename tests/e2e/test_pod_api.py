@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from interlink.core.pod.support import TYPES, Row
-from tests.e2e.cluster import Cluster, container
+from tests.e2e.cluster import Cluster, container, terminated
 from tests.e2e.waiting import wait_for
 from tests.testbed import kubernetes
 from tests.testbed.bed import Bed
@@ -69,7 +69,7 @@ def test_every_field_of_kube_apiservers_has_a_row_and_no_other(schemas: Json, na
 def test_the_user_is_told_what_has_no_effect_and_what_is_refused(cluster: Cluster) -> None:
     options = {"options": [{"name": "ndots", "value": "2"}]}
     cluster.start("quiet", script="true")
-    cluster.start("told", script="true", hostname="web-0", dnsConfig=options, containers=[
+    cluster.start("told", hostname="web-0", dnsConfig=options, containers=[
         container("true", name=name, securityContext={"seLinuxOptions": {"level": "s0"}}) for name in ("a", "b")
     ])  # fmt: skip
     cluster.start("refused", script="true", shareProcessNamespace=True)
@@ -97,6 +97,35 @@ def test_what_cannot_be_gathered_is_refused_and_not_waited_for(cluster: Cluster)
     status = cluster.wait_phase("from-file", "Failed")["status"]
     assert status["reason"] == "UnsupportedPod"
     assert status["message"] == 'container "main": variable A is from fileKeyRef, which is not supported on this node'
+
+
+def test_a_read_only_root_leaves_the_volumes_and_the_last_words_alone(cluster: Cluster) -> None:
+    script = """
+        for place in / /etc /usr/local; do touch $place/new 2>/dev/null && echo "$place can be written to"; done
+        set -e; touch /data/new /not/in/the/image/new /tmp/new; echo last > /words/said; echo done"""
+    mounts = [{"name": "v", "mountPath": path} for path in ("/data", "/not/in/the/image")]
+    cluster.start("read-only", volumes=[{"name": "v", "emptyDir": {}}], containers=[
+        container(script, volumeMounts=mounts, terminationMessagePath="/words/said",
+                  securityContext={"readOnlyRootFilesystem": True, "allowPrivilegeEscalation": False})
+    ])  # fmt: skip
+    seen = cluster.wait_phase("read-only", "Succeeded", "Failed")
+    assert cluster.logs("read-only") == "done\n"
+    assert terminated(seen)["message"] == "last\n"
+    assert not ignored(cluster, "read-only")
+
+
+def test_a_debug_container_says_why_it_waits(cluster: Cluster) -> None:
+    cluster.start("patient", script="sleep 60")
+    cluster.wait_phase("patient", "Running")
+    debug = ["debug", "patient", "--image=busybox", "--container=debugger", "--quiet", "--", "true"]
+    cluster.kubectl(*debug)
+    (status,) = wait_for(
+        "the debug container's status", lambda: cluster.pod("patient")["status"].get("ephemeralContainerStatuses")
+    )
+    words = "the pod's ephemeralContainers is not possible on a batch site: none of them is started"
+    assert status["state"] == {"waiting": {"reason": "NotSupported", "message": words}}
+    (event,) = wait_for("the event", lambda: ignored(cluster, "patient"))
+    assert (event["message"], event["count"]) == (words, 1)
 
 
 def ignored(cluster: Cluster, name: str) -> list[Json]:

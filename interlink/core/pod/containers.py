@@ -71,6 +71,7 @@ def plan_container(container: Container, around: Surroundings) -> PlanContainer:
         run_as_user=of_pod.runAsUser if own.runAsUser is None else own.runAsUser,
         run_as_group=of_pod.runAsGroup if own.runAsGroup is None else own.runAsGroup,
         run_as_non_root=bool(of_pod.runAsNonRoot if own.runAsNonRoot is None else own.runAsNonRoot),
+        read_only_root=bool(own.readOnlyRootFilesystem),
     )
 
 

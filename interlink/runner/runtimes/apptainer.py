@@ -33,8 +33,10 @@ from interlink.runner.runtimes.base import (
     write_docker_config,
 )
 
-#: Own /tmp and /dev, own process ids, nothing mounted from the host, a writable layer, values never evaluated.
-OPTIONS = ["--contain", "--ipc", "--no-init", "--no-umask", "--no-eval", "--writable-tmpfs"]
+#: Own /tmp and /dev, nothing mounted from the host, values never evaluated.
+OPTIONS = ["--contain", "--ipc", "--no-init", "--no-umask", "--no-eval"]
+#: A layer in memory over the image. Binds need none: apptainer makes their places in a layer that nobody can write to.
+WRITABLE = "--writable-tmpfs"
 #: Tasks of one launcher on a node share one container, which they enter from outside: that needs a user namespace, and
 #: process ids that are the node's. MPI's shared memory and process_vm_readv(2) work in it as without any container.
 PIDS, USERS = "--pid", "--userns"
@@ -107,7 +109,8 @@ class Apptainer(Runtime):
         self, how: List[str], spec: Dict[str, Any], image: ImageFile, binds: Sequence[Bind], pairs: Pairs
     ) -> Tuple[List[str], Dict[str, str]]:
         """Return the words that start a new container up to its own command line, and the environment."""
-        argv = [self.executable, "-s", *how, *OPTIONS, *GPU_OPTIONS.get(spec.get("gpu", ""), ()), *self.options]
+        options = OPTIONS if spec.get("readOnlyRoot") else [*OPTIONS, WRITABLE]
+        argv = [self.executable, "-s", *how, *options, *GPU_OPTIONS.get(spec.get("gpu", ""), ()), *self.options]
         folder = working_folder(spec, image)
         argv += ["--pwd", folder] if folder else []
         environment = self.environment(image, pairs)

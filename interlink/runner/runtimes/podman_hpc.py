@@ -56,6 +56,7 @@ class PodmanHpc(Runtime):
             *OPTIONS,
             "--pidfile=" + pid_file,
             *GPU_OPTIONS.get(spec.get("gpu", ""), ()),
+            *(["--read-only"] if spec.get("readOnlyRoot") else []),
             *self.options,
         ]
         user, group = spec.get("runAsUser"), spec.get("runAsGroup")

@@ -76,7 +76,7 @@ class Submitter:
             raise Refused(f"metadata.uid {facts.uid[:80]!r} is no lower-case UUID, as kube-apiserver gives them")
         job_id = self._known_job(facts)
         if job_id is not None:
-            return _reply(request, job_id)
+            return self._reply(request, job_id)
         try:
             plan, job = self._prepare(request)
         except UnsupportedPod as error:
@@ -90,11 +90,16 @@ class Submitter:
             pod = self._table.begin(facts)
             try:
                 with pod.submitting:
-                    return _reply(request, self._submit_once(pod, plan, job))
+                    return self._reply(request, self._submit_once(pod, plan, job))
             finally:
                 self._table.end_without_job(pod)  # a delete meanwhile left that to us
         except StoreError as error:
             raise Unavailable(f"the sidecar cannot write its state: {error}") from error
+
+    def _reply(self, request: RetrievedPodData, job_id: int) -> CreateReply:
+        """Return the answer for a pod that has this job: a repeated create is told of ignored fields again."""
+        kind = plan_runtime(request.pod, self._settings.plan.runtimes).kind
+        return CreateReply(PodUID=request.pod.uid, PodJID=str(job_id), warnings=ignored(request.written, kind))
 
     def _known_job(self, facts: PodFacts) -> int | None:
         """Return the job that the pod has already. Raises Deleted."""
@@ -218,8 +223,3 @@ class Submitter:
             log.warning("cannot remove %s: %s", self._folders.job(pod.uid), error)
         pod.doubt_since = None
         self._table.forget(pod)
-
-
-def _reply(request: RetrievedPodData, job_id: int) -> CreateReply:
-    """Return the answer for a pod that has this job: a repeated create is told of ignored fields again."""
-    return CreateReply(PodUID=request.pod.uid, PodJID=str(job_id), warnings=ignored(request.written))

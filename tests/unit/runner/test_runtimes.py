@@ -272,3 +272,10 @@ def test_a_container_with_gpus_is_told_which_of_the_nodes_are_its_jobs(monkeypat
     assert granted({"gpu": "nvidia", "env": env}) == [("CUDA_VISIBLE_DEVICES", "1"), *env]
     assert granted({"gpu": "amd", "env": env}) == [("ROCR_VISIBLE_DEVICES", "2"), *env]
     assert granted({"gpu": "", "env": env}) == env
+
+
+def test_a_root_that_nobody_may_write_to_has_no_layer_over_it(tmp_path: Path) -> None:
+    assert "--writable-tmpfs" in launch("apptainer", tmp_path).argv
+    assert "--writable-tmpfs" not in launch("apptainer", tmp_path, readOnlyRoot=True).argv
+    assert "--read-only" not in launch("podman-hpc", tmp_path).argv
+    assert "--read-only" in launch("podman-hpc", tmp_path, readOnlyRoot=True).argv

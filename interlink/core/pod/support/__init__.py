@@ -21,9 +21,12 @@ TYPES: dict[str, tuple[Row, ...]] = {**POD_TYPES, **CONTAINER_TYPES, **PROBE_TYP
 
 def refused(spec: Mapping[str, Any]) -> str:
     """Return why a pod with this v1.PodSpec (plain JSON) is refused, by its first such field; empty if it is not."""
-    return next((str(finding) for finding in look(spec, TYPES) if finding.refused), "")
+    return next((str(finding) for finding in look(spec, TYPES, "") if finding.refused), "")
 
 
-def ignored(spec: Mapping[str, Any]) -> list[str]:
-    """Return a sentence for each field of a v1.PodSpec (plain JSON) that has no effect and should have one."""
-    return sentences(finding for finding in look(spec, TYPES) if not finding.refused)
+def ignored(spec: Mapping[str, Any], runtime: str = "apptainer") -> list[str]:
+    """Return a sentence for each field of a v1.PodSpec (plain JSON) that has no effect and should have one.
+
+    ``runtime`` is how the pod's containers are started, as PlanRuntime.kind.
+    """
+    return sentences(finding for finding in look(spec, TYPES, runtime) if not finding.refused)

@@ -4,6 +4,8 @@ from interlink.core.pod.support.model import NEVER, Row, When, only
 from interlink.core.pod.support.pods import BOTH_CONTEXTS
 
 _BATCH = "is not possible on a batch site"
+#: The runtimes that have images.
+_IMAGES = ("apptainer", "enroot", "podman-hpc", "charliecloud")
 _OTHER_PORT = When(
     "other than containerPort",
     lambda value, port: bool(value) and value != port.get("containerPort"),
@@ -43,10 +45,10 @@ CONTAINER = (
 _SECURITY = (
     *BOTH_CONTEXTS,
     Row(field="privileged", refused=_BATCH),
-    Row(field="allowPrivilegeEscalation", done="`false` holds for every container of a runtime: nothing is set-user-id in it; straight on the host (runtime none) it does not"),
+    Row(field="allowPrivilegeEscalation", under=_IMAGES, when=only(False), done="`false` holds, whatever the pod says: nothing is set-user-id in a container", ignored="has no effect straight on the host: set-user-id programs of the compute node work"),
     Row(field="capabilities", of="Capabilities", done="a container has none"),
     Row(field="procMount", ignored="has no effect: /proc is what the site's runtime shows", when=only("Unmasked")),
-    Row(field="readOnlyRootFilesystem", ignored="has no effect: what a container writes outside its volumes is in memory, and gone with it"),
+    Row(field="readOnlyRootFilesystem", under=("apptainer", "podman-hpc"), done="but for /tmp, /var/tmp and HOME, which are in memory", ignored="has no effect under this container runtime: a container can write outside its volumes"),
 )  # fmt: skip
 
 _ENVIRONMENT: dict[str, tuple[Row, ...]] = {

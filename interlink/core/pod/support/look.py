@@ -33,6 +33,10 @@ class Finding:
         return _sentence([self.owner], self.path, self.words)
 
 
+#: With its row, None for a field that the table has not.
+Found = tuple[Finding, Row | None]
+
+
 def sentences(findings: Iterable[Finding]) -> list[str]:
     """Return the findings for the pod's author; what is the same of several containers or volumes is one sentence."""
     owners: dict[tuple[str, str], list[str]] = {}
@@ -46,29 +50,34 @@ def _sentence(owners: list[str], path: str, words: str) -> str:
     return f"{', '.join(named)}: {path} {words}" if named else f"the pod's {path} {words}"
 
 
-def look(spec: Mapping[str, Any], table: Table) -> Iterator[Finding]:
-    """Yield what the table says of the fields that a v1.PodSpec has, in the spec's order."""
-    yield from _look(spec, "PodSpec", "", (), table)
+def look(spec: Mapping[str, Any], table: Table, runtime: str) -> Iterator[Finding]:
+    """Yield what the table says of the fields that a v1.PodSpec has, in the spec's order.
+
+    ``runtime`` is how its containers are started, as PlanRuntime.kind.
+    """
+    for finding, row in _look(spec, "PodSpec", "", (), table):
+        if row is None or finding.refused or runtime not in row.under:
+            yield finding
 
 
-def _look(found: Mapping[str, Any], kind: str, owner: str, path: tuple[str, ...], table: Table) -> Iterator[Finding]:
+def _look(found: Mapping[str, Any], kind: str, owner: str, path: tuple[str, ...], table: Table) -> Iterator[Found]:
     rows = {row.field: row for row in table[kind]}
     for field, value in found.items():
         if value is None or value in ("", [], {}):
             continue
         row, way = rows.get(field), (*path, field)
         if row is None:
-            yield Finding(owner, ".".join(way), _UNKNOWN, refused=False)
+            yield Finding(owner, ".".join(way), _UNKNOWN, refused=False), None
             continue
         if row.refused and not row.elsewhere and row.when.holds(value, dict(found)):
-            yield Finding(owner, ".".join(way), row.refused.replace("…", _shown(value)), refused=True)
+            yield Finding(owner, ".".join(way), row.refused.replace("…", _shown(value)), refused=True), row
         elif row.ignored and row.when.holds(value, dict(found)):
-            yield Finding(owner, ".".join(way), row.ignored, refused=False)
+            yield Finding(owner, ".".join(way), row.ignored, refused=False), row
         elif row.of:
             yield from _within(value, row, owner, way, table)
 
 
-def _within(value: Any, row: Row, owner: str, path: tuple[str, ...], table: Table) -> Iterator[Finding]:
+def _within(value: Any, row: Row, owner: str, path: tuple[str, ...], table: Table) -> Iterator[Found]:
     for entry in value if isinstance(value, list) else [value]:
         if not isinstance(entry, dict):
             continue  # malformed, which those say who read the field

@@ -48,6 +48,8 @@ class Row:
     when: When = SAID
     #: The API's type of the field's value, whose own fields have rows; empty: this row speaks for all that is in it.
     of: str = ""
+    #: The container runtimes (PlanRuntime.kind) that do it; under others it is ignored. Empty: no runtime's matter.
+    under: tuple[str, ...] = ()
     #: ``done`` by the cluster's own parts: this node has no share in it.
     cluster: bool = False
     #: ``refused`` is the whole sentence, said by the code that reads the field, and not by ``look.py``.

@@ -58,7 +58,7 @@ def _line(row: Row) -> str:
     support = [word for word, there in (
         ("by the cluster" if row.cluster else "done", row.done),
         (_when("refused", row), row.refused),
-        (_when("ignored", row), row.ignored),
+        (_when("ignored", row) + _elsewhere(row), row.ignored),
     ) if there]  # fmt: skip
     before = "" if row.elsewhere else f"{row.field} "
     said = [row.done, *(f"*{before}{words}*" for words in (row.refused, row.ignored) if words)]
@@ -73,6 +73,10 @@ def _when(verdict: str, row: Row) -> str:
     if row.when.text:
         return f"{verdict}: {row.when.text}"
     return f"{verdict} otherwise" if row.done and row.elsewhere else verdict
+
+
+def _elsewhere(row: Row) -> str:
+    return f" (not under {', '.join(row.under)})" if row.under else ""
 
 
 def _releases(row: Row) -> str:

@@ -98,6 +98,7 @@ IGNORED: dict[tuple[str, str], Json] = {
     ("SecurityContext", "seLinuxOptions"): context(seLinuxOptions={"type": "t"}),
     ("SecurityContext", "windowsOptions"): context(windowsOptions={"hostProcess": True}),
     ("SecurityContext", "procMount"): context(procMount="Unmasked"),
+    ("SecurityContext", "allowPrivilegeEscalation"): context(allowPrivilegeEscalation=False),
     ("SecurityContext", "readOnlyRootFilesystem"): context(readOnlyRootFilesystem=True),
     ("ContainerPort", "hostPort"): container(ports=[{"containerPort": 80, "hostPort": 8080}]),
     ("ContainerPort", "hostIP"): container(ports=[{"containerPort": 80, "hostPort": 80, "hostIP": "127.0.0.1"}]),

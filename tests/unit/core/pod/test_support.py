@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from kubernetes.client import models
 
+from interlink.core.pod.runtime import RUNTIME_KINDS
 from interlink.core.pod.support import TYPES, Row, ignored, refused
 from interlink.core.pod.support.model import NEVER
 from interlink.core.pod.support.page import page
@@ -14,6 +15,7 @@ from interlink.core.pod.support.volumes import REFUSED_SOURCES
 from tests.demo.project import ROOT
 from tests.unit.core.pod.spoken import IGNORED, PLAIN, REFUSED, REFUSED_AT_ONCE, container
 
+HOST = "none"
 ROWS = [(name, row) for name, rows in TYPES.items() for row in rows]
 #: Of the API's types, those that the table has under two names.
 ALIASES = {"PodResources": "ResourceRequirements"}
@@ -63,8 +65,16 @@ def test_every_ignored_field_has_a_pod_in_these_tests(key: tuple[str, str]) -> N
 def test_an_ignored_field_is_named_and_refuses_nothing(key: tuple[str, str], spec: dict[str, Any]) -> None:
     row = row_of(*key)
     assert refused({**container(), **spec}) == ""
-    (said,) = ignored({**container(), **spec})
+    (said,) = ignored({**container(), **spec}, HOST if row.under else "apptainer")
     assert said.endswith(f"{row.field} {row.ignored}")
+
+
+def test_what_a_runtime_does_is_said_under_the_others_alone() -> None:
+    spec = container(securityContext={"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True})
+    assert [len(ignored(spec, kind)) for kind in ("apptainer", "podman-hpc", "enroot", HOST)] == [0, 0, 1, 2]
+    for _, row in ROWS:
+        assert set(row.under) <= set(RUNTIME_KINDS.values())
+        assert not row.under or (row.ignored and row.done)
 
 
 def test_a_pod_of_which_all_is_done_is_told_nothing() -> None:

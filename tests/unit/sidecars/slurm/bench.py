@@ -9,6 +9,7 @@ import msgspec
 from interlink.core.job.identity import Accounts
 from interlink.core.job.script import ScriptSettings
 from interlink.core.plan import Report
+from interlink.core.pod.build import PlanSettings
 from interlink.sidecars.changes import ChangeJournal
 from interlink.sidecars.slurm.accounts import HostAccounts
 from interlink.sidecars.slurm.fake import FakeSlurm
@@ -40,6 +41,7 @@ class Bench:
         settle: float = 0.0,
         unanswered: float = 0.0,
         accounts: Accounts | None = None,
+        plan: PlanSettings | None = None,
     ) -> None:
         self.root = root
         self.driver = driver or FakeSlurm()
@@ -56,6 +58,7 @@ class Bench:
         settings = JobSettings(
             script=ScriptSettings(python="/usr/bin/python3", runner="/shared/runner.py"),
             accounts=accounts or HostAccounts(),
+            plan=plan or PlanSettings(),
         )
         self.submitter = Submitter(settings, self.folders, self.table, self.driver, self.site)
         self.spool = Spool(self.folders, self.table)

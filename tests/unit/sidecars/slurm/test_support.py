@@ -9,6 +9,8 @@ import msgspec
 import pytest
 
 from interlink.core.job.identity import Account
+from interlink.core.pod.build import PlanSettings
+from interlink.core.pod.runtime import Runtimes
 from interlink.core.pod.support.volumes import REFUSED_SOURCES
 from interlink.sidecars.app import build_app
 from interlink.sidecars.slurm.accounts import HostAccounts
@@ -34,8 +36,10 @@ class Site:
         self.create = bench.submitter.create
 
 
-def send(bench: Bench, spec: Json) -> falcon.testing.Result:
-    pod = {"metadata": {"name": "p", "namespace": "ns", "uid": UID}, "spec": {**container(), **spec}}
+def send(bench: Bench, spec: Json, **annotations: str) -> falcon.testing.Result:
+    metadata = {"name": "p", "namespace": "ns", "uid": UID, "annotations": annotations}
+    pod = {"metadata": metadata, "spec": {**container(), **spec}}
+    pod["spec"]["containers"] = [{"command": ["true"], **each} for each in pod["spec"]["containers"]]
     client = falcon.testing.TestClient(build_app(Site(bench)))  # type: ignore[arg-type]
     return client.simulate_post("/create", body=msgspec.json.encode({"pod": pod, "container": []}))
 
@@ -54,8 +58,9 @@ def test_a_refused_field_fails_the_pod_with_the_tables_words(key: tuple[str, str
 @pytest.mark.parametrize(("key", "spec"), IGNORED.items())
 def test_an_ignored_field_is_answered_with_the_tables_words(key: tuple[str, str], spec: Json, tmp_path: Path) -> None:
     row = row_of(*key)
-    bench = Bench(tmp_path, accounts=Users())
-    first, again = send(bench, spec), send(bench, spec)
+    bench = Bench(tmp_path, accounts=Users(), plan=PlanSettings(runtimes=Runtimes(allow_host=True)))
+    kind = {"slurm-job.vk.io/container-runtime": "none"} if row.under else {}
+    first, again = send(bench, spec, **kind), send(bench, spec, **kind)
     assert first.status_code == 200, first.json
     assert [said for said in first.json["warnings"] if said.endswith(f"{row.field} {row.ignored}")]
     assert again.json == first.json, "whoever lost the first answer is told again"
