@@ -37,7 +37,7 @@ def run_vk(options: argparse.Namespace) -> int:
     load = loader(options)
     config, notes = load()
     set_up_logging(config, [*notes, *options.meaningless], seeds.log_level(options))
-    return run(config)
+    return run(config, lambda: load()[0])
 
 
 def loader(options: argparse.Namespace) -> Callable[[], tuple[Config, list[str]]]:

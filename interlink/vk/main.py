@@ -23,6 +23,7 @@ from interlink.vk.edge.link import Link
 from interlink.vk.edge.pinger import Pinger
 from interlink.vk.leader.fence import Fence
 from interlink.vk.leader.process import Leader, LeasePlace, lease_place, run_process
+from interlink.vk.live import LiveConfig
 from interlink.vk.supervisor import supervise
 from interlink.vk.tokenfile import TokenFile
 from interlink.vk.virtual_node import Shared, VirtualNode
@@ -31,9 +32,15 @@ log = logging.getLogger(__name__)
 
 RESYNC_SECONDS = 300.0
 
+#: Reads the configuration. Raises ConfigError.
+Load = Callable[[], Config]
 
-def run(config: Config) -> int:
-    """Run until a signal says stop; return the process's exit status. Raises ConfigError."""
+
+def run(config: Config, load: Load | None = None) -> int:
+    """Run until a signal says stop; return the process's exit status. Raises ConfigError.
+
+    ``load`` reads the configuration again, so that changes of it are followed.
+    """
     node_settings(config)
     try:
         access, place = find_access(config.kubeconfig), lease_place(config)
@@ -41,7 +48,7 @@ def run(config: Config) -> int:
         log.error("%s", error)  # noqa: TRY400 - the sentence says it all
         return 2
     try:
-        asyncio.run(_run_until_signal(config, access, place))
+        asyncio.run(_run_until_signal(config, access, place, load))
     except StartupTimeoutError as error:
         log.error("%s", error)  # noqa: TRY400 - the sentence says it all
         return 1
@@ -52,20 +59,22 @@ def run(config: Config) -> int:
     return 0
 
 
-async def _run_until_signal(config: Config, access: Access, place: LeasePlace | None) -> None:
+async def _run_until_signal(config: Config, access: Access, place: LeasePlace | None, load: Load | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await run_replica(config, access, place, stop)
+    await run_replica(config, access, place, stop, load)
 
 
-async def run_replica(config: Config, access: Access, place: LeasePlace | None, stop: asyncio.Event) -> None:
+async def run_replica(
+    config: Config, access: Access, place: LeasePlace | None, stop: asyncio.Event, load: Load | None = None
+) -> None:
     """Stand by, and lead when its turn comes, until ``stop`` is set; without a place for a lease, lead at once."""
     working: list[VirtualKubelet] = []
 
     async def work(fence: Fence, halt: asyncio.Event) -> None:
-        async with VirtualKubelet(config, access, fence=fence) as kubelet:
+        async with VirtualKubelet(config, access, fence=fence, load=load) as kubelet:
             working.append(kubelet)
             try:
                 await kubelet.run(halt)
@@ -87,13 +96,20 @@ class StartupTimeoutError(Exception):
 class VirtualKubelet:
     """One process: its virtual nodes and what they share.
 
-    ``clock`` says how old pods' tokens are; ``fence``, whether anything may be written.
+    ``clock`` says how old pods' tokens are; ``fence``, whether anything may be written; ``load`` reads the
+    configuration again.
     """
 
     def __init__(
-        self, config: Config, access: Access, clock: Callable[[], float] = time.time, fence: Fence | None = None
+        self,
+        config: Config,
+        access: Access,
+        clock: Callable[[], float] = time.time,
+        fence: Fence | None = None,
+        load: Load | None = None,
     ) -> None:
         self.config = config
+        self.load = load
         self.access = access
         self.clock = clock
         self.fence = fence
@@ -108,14 +124,8 @@ class VirtualKubelet:
         for each in (api, lease_api, edge):
             self._stack.push_async_callback(each.close)
         self.shared = Shared(api=api, lease_api=lease_api, edge=edge, link=Link(), config=config, clock=self.clock)
-        settings = node_settings(config)
-        self.nodes = [VirtualNode(each, self.shared) for each in settings]
-        self.pinger = Pinger(
-            edge,
-            self.shared.link,
-            partitions=sorted({each.partition for each in settings if each.partition}),
-            flavors=sorted({each.flavor for each in settings if each.flavor and not each.partition}),
-        )
+        self.nodes = [VirtualNode(each, self.shared) for each in node_settings(config)]
+        self.pinger = Pinger(edge, self.shared.link, self._parts)
         try:
             for node in self.nodes:
                 self._stack.push_async_callback(node.close)
@@ -148,6 +158,12 @@ class VirtualKubelet:
         """Return what the nodes cannot do yet."""
         return [f"node {node.settings.name} {words}" for node in self.nodes for words in node.unready()]
 
+    def _parts(self) -> tuple[list[str], list[str]]:
+        """Return the partitions and flavors that nodes stand for."""
+        settings = [node.settings for node in self.nodes]
+        partitions = {each.partition for each in settings if each.partition}
+        return sorted(partitions), sorted({each.flavor for each in settings if each.flavor and not each.partition})
+
     def _loops(self) -> dict[str, Coroutine[Any, Any, None]]:
         pulse = self.shared.pulse
         feed = ChangeFeed(self.shared.edge, self.shared.link, self.nodes)
@@ -158,6 +174,8 @@ class VirtualKubelet:
             "changes": feed.run(),
             "resync": self._resync(),
         }
+        if self.load:
+            loops["configuration"] = LiveConfig(self.load, self.config, self.nodes).run()
         for node in self.nodes:
             loops |= node.loops()
         return loops

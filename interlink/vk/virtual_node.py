@@ -75,6 +75,12 @@ class VirtualNode:
         """Close the kubelet port."""
         await self.server.close()
 
+    def apply(self, settings: NodeSettings) -> None:
+        """Take over a changed configuration; the address and the port stay."""
+        kept = replace(settings, address=self.settings.address, port=self.settings.port)
+        self.settings = self.node.settings = kept
+        self.shared.link.doubt()
+
     def begin(self, cluster: str) -> None:
         """Take up the pods, now that the cluster's identity is known."""
         shared = self.shared
@@ -91,7 +97,7 @@ class VirtualNode:
             sources=Sources(shared.api, shared.clock),
             allocatable=lambda: self.node.capacity,
             services=service_variables(os.environ),
-            place=place_annotations(self.settings),
+            place=lambda: place_annotations(self.settings),
         )
         self.updates = VolumeUpdates(context)
         self.pods = PodController(context, self.updates)

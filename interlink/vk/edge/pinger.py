@@ -4,7 +4,7 @@ Run by ``main.py``. Each answer, and each failure, goes to the link, which tells
 """
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 
 from interlink.vk.edge.client import EdgeClient
 from interlink.vk.edge.errors import AwayError
@@ -16,15 +16,12 @@ PING_SECONDS = 10.0
 
 
 class Pinger:
-    """The ping of one InterLink, which asks about the parts of its site that nodes stand for."""
+    """The ping of one InterLink; ``parts`` gives the partitions and the flavors to ask about."""
 
-    def __init__(
-        self, edge: EdgeClient, link: Link, partitions: Collection[str] = (), flavors: Collection[str] = ()
-    ) -> None:
+    def __init__(self, edge: EdgeClient, link: Link, parts: Callable[[], tuple[Sequence[str], Sequence[str]]]) -> None:
         self.edge = edge
         self.link = link
-        self.partitions = partitions
-        self.flavors = flavors
+        self.parts = parts
         self.on_life: Callable[[], None] = lambda: None
 
     async def run(self) -> None:
@@ -38,7 +35,7 @@ class Pinger:
         """Ask once, and tell the link."""
         before = self.link.reachable
         try:
-            reply = await self.edge.ping(self.partitions, self.flavors)
+            reply = await self.edge.ping(*self.parts())
         except AwayError as error:
             if before is not False:
                 log.warning("%s", error)

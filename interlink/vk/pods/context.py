@@ -32,4 +32,4 @@ class Context:
     #: The cluster's service variables of every container.
     services: Mapping[str, str] = field(default_factory=dict)
     #: Annotations of every pod that goes to the edge: for which part of the site the node stands.
-    place: Mapping[str, str] = field(default_factory=dict)
+    place: Callable[[], Mapping[str, str]] = dict

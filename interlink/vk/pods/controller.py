@@ -120,7 +120,7 @@ class PodController:
             refuse_sources(pod)
             references = References(partial(fetch, context.api), record.namespace)
             volumes = Volumes(context.sources, record.load(), references, context.allocatable())
-            request, contents = await create_request(volumes, context.book.cluster, context.services, context.place)
+            request, contents = await create_request(volumes, context.book.cluster, context.services, context.place())
         except UnsupportedPod as error:
             await self._reject(record, pod, "UnsupportedPod", str(error))
             return

@@ -54,7 +54,7 @@ class World:
     async def running(self) -> AsyncIterator[VirtualNode]:
         """Run one virtual kubelet for the time of the block; gives its (first) node."""
         stop = asyncio.Event()
-        async with main.VirtualKubelet(self.config(), self.api.access, self.clock) as kubelet:
+        async with main.VirtualKubelet(self.config(), self.api.access, self.clock, load=self.config) as kubelet:
             self.kubelet = kubelet.nodes[0]
             task = asyncio.create_task(kubelet.run(stop))
             try:
@@ -120,6 +120,7 @@ def eventually() -> Callable[..., Any]:
 @pytest.fixture
 async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     monkeypatch.setattr("interlink.vk.edge.pinger.PING_SECONDS", 0.2)
+    monkeypatch.setattr("interlink.vk.live.LOOK_SECONDS", 0.1)
     monkeypatch.setattr("interlink.vk.changes.LONG_POLL_SECONDS", 1.0)
     monkeypatch.setattr("interlink.vk.apiserver.reflector.FIRST_PAUSE", 0.02)
     monkeypatch.setattr("interlink.vk.pods.queue.LONGEST_PAUSE", 0.5)
