@@ -462,6 +462,24 @@ class Config:
             "section": VK,
         },
     )
+    walltime: int = setting(
+        "Walltime",
+        "seconds, in whole minutes, that the nodes of one run of the virtual kubelet live before they are drained and "
+        "removed; 0: no limit",
+        0,
+        "JIRIAF_WALLTIME",
+        VK,
+    )
+    drain_seconds: float = setting(
+        "DrainSeconds",
+        "how long before that end nothing new is scheduled; halfway from there pods are evicted; at most half of "
+        "Walltime",
+        600.0,
+        "",
+        VK,
+    )
+    node_type: str = setting("NodeType", "label jiriaf.nodetype of the nodes", "", "JIRIAF_NODETYPE", VK)
+    node_site: str = setting("Site", "label jiriaf.site of the nodes", "", "JIRIAF_SITE", VK)
     provider_config: Path | None = setting(
         "ProviderConfig",
         "knoc-cfg.json of earlier generations, which counts before Resources for the nodes that it names: "

@@ -37,6 +37,9 @@ class NodeSettings:
     #: The part of the site that it stands for; empty texts: the whole of it.
     partition: str = ""
     flavor: str = ""
+    #: Seconds that it lives, 0 without a limit, and how long before the end it is drained.
+    walltime: int = 0
+    drain: float = 0.0
 
 
 def node_settings(config: Config) -> list[NodeSettings]:
@@ -44,6 +47,7 @@ def node_settings(config: Config) -> list[NodeSettings]:
 
     Each has a port of its own, so that what is asked at a port is asked of one node, as of a kubelet.
     """
+    _check_walltime(config)
     entries = config.nodes or {config.node_name: NodeConfig()}
     provided = provider_resources(config.provider_config, config.resources)
     nodes = []
@@ -54,7 +58,7 @@ def node_settings(config: Config) -> list[NodeSettings]:
                 f"key {'Nodes' if config.nodes else 'NodeName'}: {name!r} is no name of a node: up to 63 small "
                 "letters, digits, '-' and '.'"
             )
-        labels = {**config.node_labels, **entry.labels}
+        labels = {**_jiriaf_labels(config), **config.node_labels, **entry.labels}
         taints = config.node_taints if entry.taints is None else entry.taints
         resources = entry.resources or provided.get(name) or config.resources
         _check_labels(f"key {where}Labels" if where else "key NodeLabels", labels)
@@ -73,10 +77,28 @@ def node_settings(config: Config) -> list[NodeSettings]:
                 resources=resources,
                 partition=entry.partition,
                 flavor=entry.flavor,
+                walltime=config.walltime,
+                drain=config.drain_seconds,
             )
         )
     _check_ports(nodes)
     return nodes
+
+
+def _jiriaf_labels(config: Config) -> dict[str, str]:
+    """Return JIRIAF's labels that do not change; ``vk/node/walltime.py`` has those that do."""
+    said = {"jiriaf.nodetype": config.node_type, "jiriaf.site": config.node_site}
+    return {name: value for name, value in said.items() if value}
+
+
+def _check_walltime(config: Config) -> None:
+    if config.walltime % 60:
+        raise ConfigError(f"key Walltime (JIRIAF_WALLTIME): must be a multiple of 60 seconds, and is {config.walltime}")
+    if config.walltime and config.leader_election_lease:
+        raise ConfigError(
+            "keys Walltime and LeaderElectionLease: a node whose time is limited has one virtual kubelet; the next "
+            "replica would begin its time anew"
+        )
 
 
 def _port(config: Config, entry: NodeConfig, number: int) -> int:

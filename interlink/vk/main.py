@@ -49,6 +49,9 @@ def run(config: Config, load: Load | None = None) -> int:
         return 2
     try:
         asyncio.run(_run_until_signal(config, access, place, load))
+    except WalltimeOverError as over:
+        log.info("%s", over)
+        return 0
     except StartupTimeoutError as error:
         log.error("%s", error)  # noqa: TRY400 - the sentence says it all
         return 1
@@ -91,6 +94,10 @@ async def run_replica(
 
 class StartupTimeoutError(Exception):
     """The nodes were not there in the time that the configuration gives."""
+
+
+class WalltimeOverError(Exception):
+    """All nodes have ended, as their walltime says."""
 
 
 class VirtualKubelet:
@@ -173,6 +180,7 @@ class VirtualKubelet:
             "ping": self.pinger.run(),
             "changes": feed.run(),
             "resync": self._resync(),
+            "walltime": self._finish(),
         }
         if self.load:
             loops["configuration"] = LiveConfig(self.load, self.config, self.nodes).run()
@@ -190,6 +198,12 @@ class VirtualKubelet:
                 raise StartupTimeoutError(f"not started within {seconds:g} s (StartupTimeout): {words}")
             await asyncio.sleep(min(left, 0.5))
         await asyncio.Event().wait()
+
+    async def _finish(self) -> None:
+        """End the process once all its nodes have. Raises WalltimeOverError."""
+        for node in self.nodes:
+            await node.removed.wait()
+        raise WalltimeOverError("the walltime is over, and all nodes have ended")
 
     async def _resync(self) -> None:
         while True:

@@ -28,6 +28,11 @@ class Pulse:
         beat()
         return beat
 
+    def forget(self, *names: str) -> None:
+        """Expect nothing of these any more: what they did is over."""
+        for name in names:
+            self._loops.pop(name, None)
+
     def late(self) -> list[str]:
         """Return a sentence for each loop that gave no sign in time."""
         now = time.monotonic()

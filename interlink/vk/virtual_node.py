@@ -4,6 +4,7 @@ Made by ``main.py``. Invariant: nodes share connections, the ping and the feed o
 no pod, lease or caller of one node waits for another's.
 """
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Coroutine, Mapping
@@ -24,7 +25,9 @@ from interlink.vk.kubelet.routes import Routes
 from interlink.vk.kubelet.server import KubeletServer
 from interlink.vk.kubelet.serving import serving_of
 from interlink.vk.node.controller import NodeController
+from interlink.vk.node.ending import end_pods, remove_node
 from interlink.vk.node.lease import Lease
+from interlink.vk.node.walltime import Stage
 from interlink.vk.pods.context import Context
 from interlink.vk.pods.controller import PodController
 from interlink.vk.pods.queue import WorkQueue
@@ -35,6 +38,9 @@ from interlink.vk.supervisor import Pulse
 from interlink.vk.volumes.contents import Sources
 from interlink.vk.volumes.updates import VolumeUpdates
 from interlink.wire.messages import NODE_FLAVOR_ANNOTATION, NODE_PARTITION_ANNOTATION
+
+#: The pause between two looks at what is left of a node whose walltime is over.
+END_SECONDS = 5.0
 
 
 @dataclass
@@ -58,10 +64,13 @@ class VirtualNode:
     def __init__(self, settings: NodeSettings, shared: Shared) -> None:
         self.settings = settings
         self.shared = shared
+        #: Set once its walltime is over, no pod of it is left, and its object is gone.
+        self.removed = asyncio.Event()
+        self._ended = asyncio.Event()
         self.queue = WorkQueue()
         self.store = PodStore(self._look_at)
         self.events = Events(shared.api, settings.name)
-        self.node = NodeController(shared.api, shared.link, self.events, settings)
+        self.node = NodeController(shared.api, shared.link, self.events, settings, shared.clock)
         routes = Routes(Gate(shared.api, settings.name), Logs(self.store, shared.edge), self.store, shared.pulse.late)
         serving = serving_of(shared.config, settings, shared.api, self.events, shared.clock)
         self.server = KubeletServer(shared.api, routes.handle, serving, settings.port)
@@ -98,6 +107,7 @@ class VirtualNode:
             allocatable=lambda: self.node.capacity,
             services=service_variables(os.environ),
             place=lambda: place_annotations(self.settings),
+            closed=lambda: self.node.stage >= Stage.DRAINED,
         )
         self.updates = VolumeUpdates(context)
         self.pods = PodController(context, self.updates)
@@ -122,8 +132,9 @@ class VirtualNode:
         pods.on_life = pulse.watch(f"{name}: pods", 900.0)
         self.updates.versions.on_life = pulse.watch(f"{name}: versions", 300.0)
         loops = {
-            "node": self.node.run(),
-            "lease": lease.run(),
+            "node": self._until_ended(self.node.run()),
+            "lease": self._until_ended(lease.run()),
+            "walltime": self._end(),
             "pods": pods.run(),
             "work": self.queue.run(self.pods.reconcile),
             "updates": self.updates.run(),
@@ -132,6 +143,31 @@ class VirtualNode:
             "kubelet": self.server.run(),
         }
         return {f"{name}: {loop}": body for loop, body in loops.items()}
+
+    async def _end(self) -> None:
+        """Once the walltime is over, end the pods that are left, then remove the node."""
+        await self.node.over.wait()
+        while await end_pods(self.shared.api, self.store):
+            await asyncio.sleep(END_SECONDS)
+        self._ended.set()
+        self.shared.pulse.forget(f"{self.settings.name}: node", f"{self.settings.name}: lease")
+        await remove_node(self.node)
+        self.removed.set()
+        await asyncio.Event().wait()
+
+    async def _until_ended(self, loop: Coroutine[Any, Any, None]) -> None:
+        """Run a loop until the node has ended, because it would bring back what is removed."""
+        running, ended = asyncio.ensure_future(loop), asyncio.ensure_future(self._ended.wait())
+        try:
+            await asyncio.wait({running, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if running.done():
+                running.result()
+        finally:
+            for task in (running, ended):
+                task.cancel()
+            await asyncio.gather(running, ended, return_exceptions=True)
+        if self._ended.is_set():
+            await asyncio.Event().wait()
 
     def on_snapshot(self, asked: float, touched: set[str]) -> None:
         """Take a complete picture of the edge, asked for at this time of the loop's clock."""

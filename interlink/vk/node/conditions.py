@@ -1,7 +1,7 @@
 """The node's conditions: a kubelet's five, and whether InterLink can be reached.
 
-Pure; called by ``controller.py``. The node stays Ready while the virtual kubelet lives, whatever the edge does:
-otherwise Kubernetes would evict pods whose jobs run on.
+Pure; called by ``controller.py``. The node stays Ready while the virtual kubelet lives, whatever the edge does, until
+its walltime is over: otherwise Kubernetes would evict pods whose jobs run on.
 """
 
 from typing import Any
@@ -11,8 +11,8 @@ Json = dict[str, Any]
 REACHABLE = "InterLinkReachable"
 
 
-def node_conditions(reachable: bool | None, words: str) -> list[Json]:
-    """Return type, status, reason and message of each condition."""
+def node_conditions(reachable: bool | None, words: str, *, over: bool = False) -> list[Json]:
+    """Return type, status, reason and message of each condition; ``over`` says that the node's walltime is."""
     edge = {True: "True", False: "False", None: "Unknown"}[reachable]
     reason = {True: "InterLinkAnswers", False: "InterLinkAway", None: "InterLinkNotAsked"}[reachable]
     return [
@@ -20,7 +20,9 @@ def node_conditions(reachable: bool | None, words: str) -> list[Json]:
         _condition("DiskPressure", "False", "SiteHasDisk", "the site looks after its disks"),
         _condition("PIDPressure", "False", "SiteHasPIDs", "the site looks after its processes"),
         _condition("NetworkUnavailable", "False", "SiteHasNetwork", "jobs use the site's network"),
-        _condition("Ready", "True", "VirtualKubeletReady", "the virtual kubelet is running"),
+        _condition("Ready", "False", "WalltimeOver", "the node's walltime is over")
+        if over
+        else _condition("Ready", "True", "VirtualKubeletReady", "the virtual kubelet is running"),
         _condition(REACHABLE, edge, reason, words),
     ]
 

@@ -5,6 +5,7 @@ that does not differ, but for a heartbeat every five minutes; a ping's failure c
 readiness.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from interlink.vk.node import spec
 from interlink.vk.node.capacity import node_capacity, offered
 from interlink.vk.node.conditions import dated, node_conditions
 from interlink.vk.node.status import node_status, status_patch
+from interlink.vk.node.walltime import Stage, new_term, walltime_taints
 from interlink.vk.times import now_seconds
 
 log = logging.getLogger(__name__)
@@ -26,17 +28,35 @@ log = logging.getLogger(__name__)
 Json = dict[str, Any]
 
 HEARTBEAT_SECONDS = 300.0
+#: The event at each stage of a walltime.
+_STAGES = {
+    Stage.OPEN: ("WalltimeBegins", "the node's walltime was set anew"),
+    Stage.CLOSED: ("WalltimeEnding", "the node's walltime is about to end: nothing new is scheduled"),
+    Stage.DRAINED: ("WalltimeDraining", "the node's walltime is about to end: its pods are evicted"),
+    Stage.OVER: ("WalltimeOver", "the node's walltime is over: what is left of its pods is ended, then it is removed"),
+}
 
 
 class NodeController:
     """One virtual node."""
 
-    def __init__(self, api: ApiServer, link: Link, events: Events, settings: NodeSettings) -> None:
+    def __init__(
+        self,
+        api: ApiServer,
+        link: Link,
+        events: Events,
+        settings: NodeSettings,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.api = api
         self.link = link
         self.events = events
         self.settings = settings
         self.path = f"/api/v1/nodes/{settings.name}"
+        self.clock = clock
+        self.term = new_term(settings, clock())
+        self.stage = Stage.OPEN
+        self.over = asyncio.Event()
         self.uid = ""
         self.capacity = node_capacity(None, settings)
         self._written = 0.0
@@ -69,7 +89,31 @@ class NodeController:
         if self.uid and node["metadata"]["uid"] != self.uid:
             log.warning("node %s was made anew by somebody else", self.settings.name)
         self.uid = node["metadata"]["uid"]
+        self._age(node)
         await self._write(node)
+        if self.stage is Stage.OVER:
+            self.over.set()
+
+    async def remove(self) -> None:
+        """Remove the node object, and its lease with it. Raises ApiError."""
+        try:
+            await self.api.delete(self.path, uid=self.uid, grace_seconds=0)
+        except NotFoundError:
+            return
+        log.info("node %s: removed, its walltime is over", self.settings.name)
+
+    def _age(self, node: Json) -> None:
+        """Look how much of the walltime is left, and say when a stage is reached."""
+        if self.term is None:
+            return
+        self.term = self.term.continued(spec.owned_of(node).term)
+        stage = self.term.stage(self.clock(), self.settings.drain)
+        if stage is not self.stage:
+            left = self.term.left(self.clock())
+            reason, words = _STAGES[stage]
+            log.info("node %s: %s (%d s left)", self.settings.name, words, left)
+            self.events.node("Normal", reason, words)
+        self.stage = stage
 
     def _tell(self, reachable: bool) -> None:
         """Write an event when the edge goes away, and when it is back."""
@@ -93,18 +137,27 @@ class NodeController:
     async def _register(self) -> Json:
         log.info("registering node %s", self.settings.name)
         capacity = node_capacity(self.link.reply, self.settings)
-        status = node_status(self.settings, capacity, node_conditions(self.link.reachable, self.link.words))
+        status = node_status(self.settings, capacity, self._conditions())
         status["conditions"] = dated(status["conditions"], [], now_seconds())
-        owned = spec.Owned()
-        taints = spec.wanted_taints(self.settings, self.link.reply, owned, self.link.reachable)
+        taints = self._taints(spec.Owned())
         node = {
             "apiVersion": "v1",
             "kind": "Node",
-            "metadata": {"name": self.settings.name, "labels": spec.node_labels(self.settings)},
+            "metadata": {"name": self.settings.name, "labels": self._labels()},
             "spec": {"providerID": f"external:///{self.settings.name}", "taints": taints},
             "status": status,
         }
         return await self.api.post("/api/v1/nodes", node)
+
+    def _labels(self) -> dict[str, str]:
+        return spec.node_labels(self.settings) | (self.term.labels(self.clock()) if self.term else {})
+
+    def _taints(self, before: spec.Owned) -> list[Json]:
+        wanted = spec.wanted_taints(self.settings, self.link.reply, before, self.link.reachable)
+        return wanted + walltime_taints(self.stage)
+
+    def _conditions(self) -> list[Json]:
+        return node_conditions(self.link.reachable, self.link.words, over=self.stage is Stage.OVER)
 
     async def _write(self, node: Json) -> None:
         before = spec.owned_of(node)
@@ -117,19 +170,18 @@ class NodeController:
             self.capacity = {name: held.get(name, amount) for name, amount in self.capacity.items()} | {
                 name: held[name] for name in before.resources if name in held
             }
-        labels = spec.node_labels(self.settings)
-        taints = spec.wanted_taints(self.settings, self.link.reply, before, self.link.reachable)
+        labels, taints = self._labels(), self._taints(before)
         resources = sorted(name for name in self.capacity if "/" in name)
         owned = spec.Owned(
             labels=sorted(labels),
             taints=sorted(spec.taint_names(taints)),
             plugin=spec.plugin_taints(self.link.reply, before),
             resources=resources,
+            term=self.term,
         )
         stale = [name for name in before.resources if name not in resources]
         heartbeat = time.monotonic() - self._written >= HEARTBEAT_SECONDS or not self._written
-        conditions = node_conditions(self.link.reachable, self.link.words)
-        wanted = node_status(self.settings, self.capacity, conditions)
+        wanted = node_status(self.settings, self.capacity, self._conditions())
         # Metadata first: its patch holds to the version that was read, and the status patch makes a new one.
         metadata = spec.metadata_patch(node, labels, taints, owned)
         if metadata:

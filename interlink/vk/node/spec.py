@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from interlink.config.nodes import NodeSettings
+from interlink.vk.node.walltime import Term
 from interlink.wire.messages import PingReply
 
 Json = dict[str, Any]
@@ -29,6 +30,8 @@ class Owned(msgspec.Struct, omit_defaults=True):
     plugin: list[dict[str, str]] = []
     #: Extended resources.
     resources: list[str] = []
+    #: When the node ends, where its time is limited.
+    term: Term | None = None
 
 
 def node_labels(settings: NodeSettings) -> dict[str, str]:

@@ -31,5 +31,7 @@ class Context:
     allocatable: Callable[[], Mapping[str, str]] = dict
     #: The cluster's service variables of every container.
     services: Mapping[str, str] = field(default_factory=dict)
+    #: Whether the node takes no pods any more, its walltime being nearly over.
+    closed: Callable[[], bool] = lambda: False
     #: Annotations of every pod that goes to the edge: for which part of the site the node stands.
     place: Callable[[], Mapping[str, str]] = dict

@@ -116,6 +116,10 @@ class PodController:
     async def _create(self, record: PodRecord, memory: Memory) -> None:
         context = self.context
         pod = record.load()
+        if context.closed():
+            # kubelet's own reason and words for a pod that comes while its node shuts down.
+            await self._reject(record, pod, "NodeShutdown", "Pod was rejected as the node is shutting down.")
+            return
         try:
             refuse_sources(pod)
             references = References(partial(fetch, context.api), record.namespace)

@@ -20,6 +20,17 @@ def test_without_nodes_there_is_the_one_of_node_name(tmp_path: Path) -> None:
     assert node.taints == (NodeTaint(key="virtual-node.interlink/no-schedule", value="true"),)
 
 
+def test_the_walltime_and_jiriaf_s_labels_come_from_the_environment(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("NodeLabels: {jiriaf.site: file}")
+    environ = {"JIRIAF_WALLTIME": "3600", "JIRIAF_NODETYPE": "cpu", "JIRIAF_SITE": "Local"}
+    (node,) = node_settings(load_config(file, environ))
+    assert (node.walltime, node.drain) == (3600, 600.0)
+    assert node.labels == {"jiriaf.nodetype": "cpu", "jiriaf.site": "file"}
+    (node,) = node_settings(load_config(file, {"JIRIAF_WALLTIME": "0"}))
+    assert (node.walltime, node.labels) == (0, {"jiriaf.site": "file"})
+
+
 def test_several_nodes_differ_where_they_say_something_and_have_a_port_each(tmp_path: Path) -> None:
     config = nodes_of(
         tmp_path,
@@ -57,6 +68,9 @@ Nodes:
         ("Resources: {Memory: lots}", "key Resources.Memory: 'lots' is no amount"),
         ("Nodes: {n: {Resources: {CPU: '-1'}}}", "key Nodes.n.Resources.CPU: '-1' is no amount"),
         ("Nodes: {a: {KubeletPort: 10251}, b: {}}", "nodes a and b both have 10251"),
+        ("Walltime: 90", "key Walltime (JIRIAF_WALLTIME): must be a multiple of 60 seconds, and is 90"),
+        ("Walltime: 60\nLeaderElectionLease: l", "keys Walltime and LeaderElectionLease"),
+        ("Site: a b", "key NodeLabels: jiriaf.site: 'a b' is no label"),
         ("KubeletPort: 65535\nNodes: {a: {}, b: {}}", "node b would have port 65536"),
     ],
 )
