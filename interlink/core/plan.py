@@ -169,6 +169,22 @@ class PlanRuntime(msgspec.Struct, kw_only=True, rename="camel"):
     insecure_registries: list[str] = []
 
 
+class PlanNames(msgspec.Struct, kw_only=True, rename="camel"):
+    """What the pod says of names: its own, and how others are looked up. The runner puts the node's own beside it."""
+
+    #: Empty: containers see the node's host name.
+    hostname: str = ""
+    #: Lines for /etc/hosts: an address and its names.
+    hosts: list[tuple[str, list[str]]] = []
+    #: Whether /etc/resolv.conf is made from the following, and whether the node's own stands before it.
+    resolver: bool = False
+    with_nodes: bool = True
+    nameservers: list[str] = []
+    searches: list[str] = []
+    #: (name, value); an empty value is none.
+    options: list[tuple[str, str]] = []
+
+
 class PlanMpi(msgspec.Struct, kw_only=True, rename="camel"):
     """How a container with ``mpi`` set is started on every task of the allocation."""
 
@@ -219,6 +235,7 @@ class Plan(msgspec.Struct, kw_only=True, rename="camel"):
     #: Run one after another, each to its end (or, with restart_policy Always, until it has started), before the rest.
     init_containers: list[PlanContainer] = []
     containers: list[PlanContainer]
+    names: PlanNames | None = None
     mpi: PlanMpi | None = None
     egress: PlanEgress | None = None
     #: A container's log goes on in NAME.log.1, NAME.log.2 … when a file is this large; so many full ones are kept.

@@ -184,7 +184,8 @@ class Container:
         image = None if self.image is None else self.image.file
         egress = self.pod.egress
         with self.pod.volumes.mounts(self.spec) as mounts:
-            binds = self.folder.binds([*mounts.binds, self.words.begin(), *egress.binds()])
+            own = [*mounts.binds, self.words.begin(), *egress.binds()]
+            binds = self.folder.binds([*own, *self.pod.names.binds(self.spec)])
             start = (self.spec, image, binds, egress.variables(granted(self.spec)))
             if self.spec.get("mpi"):
                 launch = mpi.across_tasks(self.pod.plan, self.spec, self.pod.runtime.shared(*start))

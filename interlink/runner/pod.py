@@ -17,6 +17,7 @@ from interlink.runner.files import say
 from interlink.runner.guard import Guard
 from interlink.runner.images import Image
 from interlink.runner.limits import KernelKills, Memory
+from interlink.runner.names import Names
 from interlink.runner.order import Order
 from interlink.runner.report import Reporter
 from interlink.runner.runtimes import runtime_of
@@ -41,6 +42,7 @@ class PodRunner:
         self.images: Dict[str, Image] = {}
         self.volumes = Volumes(plan, guard)
         self.egress = Egress(plan, guard)
+        self.names = Names(plan, reporter.address)
         self.memory, self.kernel_kills = Memory(), KernelKills()
         self.cpus = Cpus(plan, guard, job)
         #: No container is started any more: the pod is asked to end, or only its sidecars are left.

@@ -98,6 +98,28 @@ class Container(msgspec.Struct, kw_only=True):
     tty: bool = False
 
 
+class HostAlias(msgspec.Struct, kw_only=True):
+    """v1.HostAlias."""
+
+    ip: str
+    hostnames: list[str] | None = None
+
+
+class PodDNSConfigOption(msgspec.Struct, kw_only=True):
+    """v1.PodDNSConfigOption."""
+
+    name: str = ""
+    value: str | None = None
+
+
+class PodDNSConfig(msgspec.Struct, kw_only=True):
+    """v1.PodDNSConfig."""
+
+    nameservers: list[str] | None = None
+    searches: list[str] | None = None
+    options: list[PodDNSConfigOption] | None = None
+
+
 class PodSpec(msgspec.Struct, kw_only=True):
     """v1.PodSpec. A volume stays a plain object: its one key beside ``name`` says its type."""
 
@@ -115,7 +137,11 @@ class PodSpec(msgspec.Struct, kw_only=True):
     securityContext: SecurityContext | None = None
     #: v1.LocalObjectReference each.
     imagePullSecrets: list[dict[str, Any]] | None = None
-    hostAliases: list[dict[str, Any]] | None = None
+    hostname: str = ""
+    hostnameOverride: str = ""
+    hostAliases: list[HostAlias] | None = None
+    dnsPolicy: str = ""
+    dnsConfig: PodDNSConfig | None = None
     hostPID: bool = False
     hostIPC: bool = False
 

@@ -67,9 +67,8 @@ def test_every_field_of_kube_apiservers_has_a_row_and_no_other(schemas: Json, na
 
 
 def test_the_user_is_told_what_has_no_effect_and_what_is_refused(cluster: Cluster) -> None:
-    options = {"options": [{"name": "ndots", "value": "2"}]}
     cluster.start("quiet", script="true")
-    cluster.start("told", hostname="web-0", dnsConfig=options, containers=[
+    cluster.start("told", setHostnameAsFQDN=True, containers=[
         container("true", name=name, securityContext={"seLinuxOptions": {"level": "s0"}}) for name in ("a", "b")
     ])  # fmt: skip
     cluster.start("refused", script="true", shareProcessNamespace=True)
@@ -81,8 +80,7 @@ def test_the_user_is_told_what_has_no_effect_and_what_is_refused(cluster: Cluste
     (event,) = wait_for("the event", lambda: ignored(cluster, "told"))
     assert (event["type"], event["count"]) == ("Warning", 1)
     assert set(event["message"].split("; ")) == {
-        "the pod's hostname has no effect: containers see the compute node's host name",
-        "the pod's dnsConfig has no effect: names are looked up as on the compute node",
+        "the pod's setHostnameAsFQDN has no effect: the cluster's domain is not known on compute nodes",
         'container "a", container "b": securityContext.seLinuxOptions has no effect: labels are the site\'s',
     }
     assert not ignored(cluster, "quiet"), "of a pod as kube-apiserver writes it, nothing is said"
@@ -112,6 +110,29 @@ def test_a_read_only_root_leaves_the_volumes_and_the_last_words_alone(cluster: C
     assert cluster.logs("read-only") == "done\n"
     assert terminated(seen)["message"] == "last\n"
     assert not ignored(cluster, "read-only")
+
+
+def test_a_pod_has_the_names_that_it_says(cluster: Cluster, bed: Bed) -> None:
+    own = bed.site(["cat", "/etc/hosts"]).splitlines()[0]
+    dns = {"nameservers": ["192.0.2.53"], "searches": ["example.org"], "options": [{"name": "ndots", "value": "3"}]}
+    alias = {"ip": "192.0.2.7", "hostnames": ["one", "two.example.org"]}
+    script = "hostname; grep -v '^#' /etc/hosts; echo; cat /etc/resolv.conf"
+    cluster.start("names", script=script, hostname="web-0", hostAliases=[alias], dnsPolicy="None", dnsConfig=dns)
+    script = "while ! test -s /tmp/hook; do sleep 0.1; done; cat /tmp/hook /etc/resolv.conf"
+    hook = {"postStart": {"exec": {"command": ["sh", "-c", "hostname > /tmp/hook"]}}}
+    cluster.start("mine", containers=[container(script, lifecycle=hook)], hostname="web-1", dnsConfig=dns)
+    address = cluster.wait_phase("names", "Succeeded", "Failed")["status"]["hostIP"]
+    lines = cluster.logs("names").splitlines()
+    assert lines[0] == "web-0"
+    assert {own, f"{address}\tweb-0", "192.0.2.7\tone\ttwo.example.org"} <= set(lines)
+    assert lines[-3:] == ["nameserver 192.0.2.53", "search example.org", "options ndots:3"]
+    cluster.wait_phase("mine", "Succeeded", "Failed")
+    lines = cluster.logs("mine").splitlines()
+    assert lines[0] == "web-1"
+    assert lines[-2:] == ["search example.org", "options ndots:3"]
+    assert lines.count("nameserver 192.0.2.53") == 1
+    assert len([line for line in lines if line.startswith("nameserver")]) > 1, "the node's own stand before it"
+    assert not ignored(cluster, "names")
 
 
 def test_a_debug_container_says_why_it_waits(cluster: Cluster) -> None:

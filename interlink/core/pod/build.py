@@ -9,6 +9,7 @@ import msgspec
 from interlink.core.errors import UnsupportedPod
 from interlink.core.plan import Plan
 from interlink.core.pod.containers import Surroundings, plan_container
+from interlink.core.pod.names import plan_names
 from interlink.core.pod.paths import check_uid
 from interlink.core.pod.registries import registry_credentials
 from interlink.core.pod.runtime import Runtimes, plan_runtime
@@ -36,15 +37,15 @@ def build_plan(request: RetrievedPodData, *, folder: str, spool: str, settings: 
     """
     pod = request.pod
     check_uid(pod.uid)
-    refuse_unsupported(pod, request.written)
+    runtime = msgspec.structs.replace(
+        plan_runtime(pod, settings.runtimes), credentials=registry_credentials(request.imagePullSecrets)
+    )
+    refuse_unsupported(pod, request.written, runtime.kind)
     everyone = pod.all_containers
     mounted = {mount.name for container in everyone for mount in container.volumeMounts or ()}
     policy = settings.volumes
     volumes = plan_volumes(
         pod.spec.volumes, request.container, mounted, namespace=pod.metadata.namespace, policy=policy
-    )
-    runtime = msgspec.structs.replace(
-        plan_runtime(pod, settings.runtimes), credentials=registry_credentials(request.imagePullSecrets)
     )
     around = Surroundings(
         volumes=frozenset(volume.name for volume in volumes),
@@ -71,6 +72,7 @@ def build_plan(request: RetrievedPodData, *, folder: str, spool: str, settings: 
         volumes=volumes,
         scratch=policy.scratch,
         protected=list(policy.protected),
+        names=plan_names(pod, runtime.kind),
         init_containers=init,
         containers=main,
     )

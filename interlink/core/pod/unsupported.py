@@ -19,14 +19,14 @@ from interlink.wire.pod import Container, Pod, SecurityContext
 _NOT_FOR_INIT = ("livenessProbe", "readinessProbe", "startupProbe", "lifecycle")
 
 
-def refuse_unsupported(pod: Pod, written: Mapping[str, Any] | None = None) -> None:
-    """Raise UnsupportedPod for the first field of the pod that would be ignored.
+def refuse_unsupported(pod: Pod, written: Mapping[str, Any] | None = None, runtime: str = "apptainer") -> None:
+    """Raise UnsupportedPod for the first field of the pod that would be ignored under a container runtime.
 
     ``written`` is its v1.PodSpec as plain JSON, with the fields that ``pod`` has no type for.
     """
     if not pod.spec.containers:
         raise UnsupportedPod("the pod has no containers")
-    if words := refused(written or msgspec.to_builtins(pod.spec)):
+    if words := refused(written or msgspec.to_builtins(pod.spec), runtime):
         raise UnsupportedPod(words)
     for container in pod.spec.initContainers or ():
         _refuse_in_init_container(container)

@@ -94,7 +94,9 @@ class Apptainer(Runtime):
         """See Runtime. Only of an image whose registry nobody asked does apptainer choose the command itself."""
         assert image is not None
         verb = "run" if _chooses(spec, image) else "exec"
-        argv, environment = self._before_words([verb, PIDS], spec, image, binds, pairs)
+        hostname = (self.plan.get("names") or {}).get("hostname")
+        how = [verb, PIDS, *(["--hostname", hostname] if hostname else [])]
+        argv, environment = self._before_words(how, spec, image, binds, pairs)
         return Launch([*argv, *_words(spec, image)], environment)
 
     def shared(self, spec: Dict[str, Any], image: Optional[ImageFile], binds: Sequence[Bind], pairs: Pairs) -> Shared:

@@ -258,3 +258,10 @@ def test_every_variable_reaches_the_container_by_its_own_name_or_apptainers_pref
     environ = Apptainer({"folder": "/job", "runtime": {}}).environment(image, pairs)
     for name, value in dict(pairs).items():
         assert value in (environ.get(name), environ.get("APPTAINERENV_" + name))
+
+
+def test_a_pod_that_names_its_host_has_that_name(tmp_path: Path) -> None:
+    for names, expected in ((None, []), ({"hostname": ""}, []), ({"hostname": "web-0"}, ["web-0"])):
+        runtime = Apptainer({"folder": str(tmp_path), "runtime": {"kind": "apptainer"}, "names": names})
+        argv = runtime.launch({"name": "main", "command": ["true"]}, ImageFile("/i.sif"), (), ()).argv
+        assert [argv[place + 1] for place, word in enumerate(argv) if word == "--hostname"] == expected

@@ -19,9 +19,12 @@ __all__ = ["TYPES", "Row", "When", "ignored", "refused"]
 TYPES: dict[str, tuple[Row, ...]] = {**POD_TYPES, **CONTAINER_TYPES, **PROBE_TYPES, **VOLUME_TYPES}
 
 
-def refused(spec: Mapping[str, Any]) -> str:
-    """Return why a pod with this v1.PodSpec (plain JSON) is refused, by its first such field; empty if it is not."""
-    return next((str(finding) for finding in look(spec, TYPES, "") if finding.refused), "")
+def refused(spec: Mapping[str, Any], runtime: str = "apptainer") -> str:
+    """Return why a pod with this v1.PodSpec (plain JSON) is refused, by its first such field; empty if it is not.
+
+    ``runtime`` is how the pod's containers are started, as PlanRuntime.kind.
+    """
+    return next((str(finding) for finding in look(spec, TYPES, runtime) if finding.refused), "")
 
 
 def ignored(spec: Mapping[str, Any], runtime: str = "apptainer") -> list[str]:

@@ -33,10 +33,6 @@ class Finding:
         return _sentence([self.owner], self.path, self.words)
 
 
-#: With its row, None for a field that the table has not.
-Found = tuple[Finding, Row | None]
-
-
 def sentences(findings: Iterable[Finding]) -> list[str]:
     """Return the findings for the pod's author; what is the same of several containers or volumes is one sentence."""
     owners: dict[tuple[str, str], list[str]] = {}
@@ -55,37 +51,43 @@ def look(spec: Mapping[str, Any], table: Table, runtime: str) -> Iterator[Findin
 
     ``runtime`` is how its containers are started, as PlanRuntime.kind.
     """
-    for finding, row in _look(spec, "PodSpec", "", (), table):
-        if row is None or finding.refused or runtime not in row.under:
-            yield finding
+    yield from _Look(table, runtime).fields(spec, "PodSpec", "", ())
 
 
-def _look(found: Mapping[str, Any], kind: str, owner: str, path: tuple[str, ...], table: Table) -> Iterator[Found]:
-    rows = {row.field: row for row in table[kind]}
-    for field, value in found.items():
-        if value is None or value in ("", [], {}):
-            continue
-        row, way = rows.get(field), (*path, field)
-        if row is None:
-            yield Finding(owner, ".".join(way), _UNKNOWN, refused=False), None
-            continue
-        if row.refused and not row.elsewhere and row.when.holds(value, dict(found)):
-            yield Finding(owner, ".".join(way), row.refused.replace("…", _shown(value)), refused=True), row
-        elif row.ignored and row.when.holds(value, dict(found)):
-            yield Finding(owner, ".".join(way), row.ignored, refused=False), row
-        elif row.of:
-            yield from _within(value, row, owner, way, table)
+@dataclass(frozen=True)
+class _Look:
+    """One look at one spec."""
 
+    table: Table
+    runtime: str
 
-def _within(value: Any, row: Row, owner: str, path: tuple[str, ...], table: Table) -> Iterator[Found]:
-    for entry in value if isinstance(value, list) else [value]:
-        if not isinstance(entry, dict):
-            continue  # malformed, which those say who read the field
-        if len(path) == 1 and row.field in _NAMED:
-            named = f'{_NAMED[row.field]} "{str(entry.get("name", ""))[:_LONGEST]}"'
-            yield from _look(entry, row.of, named, (), table)
-        else:
-            yield from _look(entry, row.of, owner, path, table)
+    def fields(self, found: Mapping[str, Any], kind: str, owner: str, path: tuple[str, ...]) -> Iterator[Finding]:
+        """Yield what the table says of the fields of one object."""
+        rows = {row.field: row for row in self.table[kind]}
+        for field, value in found.items():
+            if value is None or value in ("", [], {}):
+                continue
+            row, way = rows.get(field), (*path, field)
+            if row is None:
+                yield Finding(owner, ".".join(way), _UNKNOWN, refused=False)
+                continue
+            speaks = self.runtime not in row.under and row.when.holds(value, dict(found))
+            if speaks and row.refused and not row.elsewhere:
+                yield Finding(owner, ".".join(way), row.refused.replace("…", _shown(value)), refused=True)
+            elif speaks and row.ignored:
+                yield Finding(owner, ".".join(way), row.ignored, refused=False)
+            elif row.of:
+                yield from self._within(value, row, owner, way)
+
+    def _within(self, value: Any, row: Row, owner: str, path: tuple[str, ...]) -> Iterator[Finding]:
+        for entry in value if isinstance(value, list) else [value]:
+            if not isinstance(entry, dict):
+                continue  # malformed, which those say who read the field
+            if len(path) == 1 and row.field in _NAMED:
+                named = f'{_NAMED[row.field]} "{str(entry.get("name", ""))[:_LONGEST]}"'
+                yield from self.fields(entry, row.of, named, ())
+            else:
+                yield from self.fields(entry, row.of, owner, path)
 
 
 def _shown(value: Any) -> str:

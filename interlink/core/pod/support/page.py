@@ -57,8 +57,8 @@ def _section(name: str) -> str:
 def _line(row: Row) -> str:
     support = [word for word, there in (
         ("by the cluster" if row.cluster else "done", row.done),
-        (_when("refused", row), row.refused),
-        (_when("ignored", row) + _elsewhere(row), row.ignored),
+        (_when("refused", row) + _under(row), row.refused),
+        (_when("ignored", row) + _under(row), row.ignored),
     ) if there]  # fmt: skip
     before = "" if row.elsewhere else f"{row.field} "
     said = [row.done, *(f"*{before}{words}*" for words in (row.refused, row.ignored) if words)]
@@ -75,7 +75,7 @@ def _when(verdict: str, row: Row) -> str:
     return f"{verdict} otherwise" if row.done and row.elsewhere else verdict
 
 
-def _elsewhere(row: Row) -> str:
+def _under(row: Row) -> str:
     return f" (not under {', '.join(row.under)})" if row.under else ""
 
 

@@ -2,8 +2,10 @@
 
 from interlink.core.pod.support.model import NEVER, Row, only, other_than
 
-_NAMES = "has no effect: names are looked up as on the compute node"
-_HOSTNAME = "has no effect: containers see the compute node's host name"
+_HERE = "has no effect under this container runtime: names are looked up as on the compute node"
+_HOSTNAME = "has no effect under this container runtime: containers see the compute node's host name"
+#: The runtimes under which a pod has names of its own; seen with apptainer 1.4.5.
+NAMING = ("apptainer",)
 _BATCH = "is not possible on a batch site"
 _RESTRICTED = "nothing has to be done: a container has the rights of the job's user and no others, under any profile"
 
@@ -48,16 +50,16 @@ _PARTS = (
 )  # fmt: skip
 
 _SHARED = (
-    Row(field="dnsConfig", ignored=_NAMES),
-    Row(field="dnsPolicy", done="names are looked up as on the compute node, which is `Default`; so it is for a pod that says nothing, although kube-apiserver writes ClusterFirst into it", ignored=_NAMES, when=only("None", "ClusterFirstWithHostNet")),
-    Row(field="hostAliases", refused=f"{_BATCH}: /etc/hosts is the compute node's"),
+    Row(field="dnsConfig", of="PodDNSConfig", under=NAMING, done="put into the container's /etc/resolv.conf behind what the compute node's has", ignored=_HERE),
+    Row(field="dnsPolicy", under=NAMING, done="Default: as on the compute node; None: as dnsConfig says, and nothing else. ClusterFirst is Default here, because compute nodes do not reach the cluster's DNS; kube-apiserver writes it into every pod, so there is no event", ignored=_HERE, when=only("None")),
+    Row(field="hostAliases", of="HostAlias", under=NAMING, done="put into the container's /etc/hosts behind what the compute node's has", refused="is not possible under this container runtime: /etc/hosts is the compute node's"),
     Row(field="hostIPC", refused=_BATCH),
     Row(field="hostPID", refused=_BATCH),
     Row(field="hostNetwork", done="every pod is in the compute node's network, whatever it says"),
     Row(field="hostUsers", done="no container is root on the node, whatever it says; under apptainer a container has a user namespace where the node lets it"),
-    Row(field="hostname", ignored=_HOSTNAME, done="DNS records are the cluster's"),
-    Row(field="hostnameOverride", since="1.34", ignored=_HOSTNAME),
-    Row(field="setHostnameAsFQDN", ignored=_HOSTNAME),
+    Row(field="hostname", under=NAMING, done="the host name of its containers, and a line of their /etc/hosts; a pod that says none sees the compute node's; DNS records are the cluster's", ignored=_HOSTNAME),
+    Row(field="hostnameOverride", since="1.34", under=NAMING, done="takes the place of hostname", ignored=_HOSTNAME),
+    Row(field="setHostnameAsFQDN", ignored="has no effect: the cluster's domain is not known on compute nodes"),
     Row(field="subdomain", cluster=True, done="the DNS record of a headless Service, by the cluster; the pod's address is its compute node's"),
     Row(field="shareProcessNamespace", refused=f"{_BATCH}: no container sees the processes of another"),
     Row(field="securityContext", of="PodSecurityContext", done="see below"),
@@ -85,6 +87,13 @@ POD_TYPES: dict[str, tuple[Row, ...]] = {
     "PodSpec": POD_SPEC,
     "PodOS": (Row(field="name", refused="is not possible: this node runs Linux", when=other_than("linux", "")),),
     "PodReadinessGate": (Row(field="conditionType", done="whoever sets that condition lets the pod be ready"),),
+    "PodDNSConfig": (
+        Row(field="nameservers", done="addresses; the C library reads the first three"),
+        Row(field="searches", done="as they are"),
+        Row(field="options", of="PodDNSConfigOption", done="takes the place of the node's of that name"),
+    ),
+    "PodDNSConfigOption": (Row(field="name", done="one word"), Row(field="value", done="one word, or none")),
+    "HostAlias": (Row(field="ip", done="an address"), Row(field="hostnames", done="all of them, in one line")),
     "LocalObjectReference": (Row(field="name", done="one that is not there is no error, as under a kubelet"),),
     "PodResources": (
         Row(field="limits", elsewhere=True, done="cpu and memory of the whole job; counts before requests", refused="the pod asks for … (…), which is not mapped on this site…"),

@@ -84,7 +84,7 @@ REFUSED_AT_ONCE: dict[tuple[str, str], Json] = {
 
 IGNORED: dict[tuple[str, str], Json] = {
     ("PodSpec", "dnsConfig"): {"dnsConfig": {"options": [{"name": "ndots", "value": "2"}]}},
-    ("PodSpec", "dnsPolicy"): {"dnsPolicy": "ClusterFirstWithHostNet"},
+    ("PodSpec", "dnsPolicy"): {"dnsPolicy": "None"},
     ("PodSpec", "ephemeralContainers"): {"ephemeralContainers": [{"name": "debugger", "image": "b"}]},
     ("PodSpec", "hostname"): {"hostname": "web-0"},
     ("PodSpec", "hostnameOverride"): {"hostnameOverride": "web-0"},

@@ -72,9 +72,12 @@ def test_an_ignored_field_is_named_and_refuses_nothing(key: tuple[str, str], spe
 def test_what_a_runtime_does_is_said_under_the_others_alone() -> None:
     spec = container(securityContext={"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True})
     assert [len(ignored(spec, kind)) for kind in ("apptainer", "podman-hpc", "enroot", HOST)] == [0, 0, 1, 2]
+    spec = {**container(), **IGNORED["PodSpec", "hostname"], **REFUSED["PodSpec", "hostAliases"]}
+    assert (ignored(spec), refused(spec)) == ([], "")
+    assert (len(ignored(spec, HOST)), "hostAliases" in refused(spec, HOST)) == (1, True)
     for _, row in ROWS:
         assert set(row.under) <= set(RUNTIME_KINDS.values())
-        assert not row.under or (row.ignored and row.done)
+        assert not row.under or ((row.ignored or row.refused) and row.done)
 
 
 def test_a_pod_of_which_all_is_done_is_told_nothing() -> None:

@@ -49,13 +49,19 @@ def test_a_pod_without_containers_is_refused() -> None:
     [
         ({"hostPID": True}, "the pod's hostPID"),
         ({"hostIPC": True}, "the pod's hostIPC"),
-        ({"hostAliases": [{"ip": "10.0.0.1", "hostnames": ["x"]}]}, "the pod's hostAliases"),
         ({"securityContext": {"runAsUser": 0}}, 'container "main": runAsUser 0'),
     ],
 )
 def test_what_the_whole_pod_cannot_have_is_refused(spec: dict[str, Any], words: str) -> None:
     with pytest.raises(UnsupportedPod, match=words):
         refuse_unsupported(make_pod(**spec))
+
+
+def test_what_a_runtime_cannot_do_is_refused_under_that_alone() -> None:
+    pod = make_pod(hostAliases=[{"ip": "10.0.0.1", "hostnames": ["x"]}])
+    refuse_unsupported(pod, runtime="apptainer")
+    with pytest.raises(UnsupportedPod, match="the pod's hostAliases is not possible under this container runtime"):
+        refuse_unsupported(pod, runtime="enroot")
 
 
 @pytest.mark.parametrize(

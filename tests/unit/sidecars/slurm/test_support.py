@@ -11,6 +11,7 @@ import pytest
 from interlink.core.job.identity import Account
 from interlink.core.pod.build import PlanSettings
 from interlink.core.pod.runtime import Runtimes
+from interlink.core.pod.support import Row
 from interlink.core.pod.support.volumes import REFUSED_SOURCES
 from interlink.sidecars.app import build_app
 from interlink.sidecars.slurm.accounts import HostAccounts
@@ -36,6 +37,15 @@ class Site:
         self.create = bench.submitter.create
 
 
+def bench_of(folder: Path) -> Bench:
+    return Bench(folder, accounts=Users(), plan=PlanSettings(runtimes=Runtimes(allow_host=True)))
+
+
+def runtime_of(row: Row) -> dict[str, str]:
+    """Return the annotation of a runtime that does not do what the row is about."""
+    return {"slurm-job.vk.io/container-runtime": "none"} if row.under else {}
+
+
 def send(bench: Bench, spec: Json, **annotations: str) -> falcon.testing.Result:
     metadata = {"name": "p", "namespace": "ns", "uid": UID, "annotations": annotations}
     pod = {"metadata": metadata, "spec": {**container(), **spec}}
@@ -47,8 +57,8 @@ def send(bench: Bench, spec: Json, **annotations: str) -> falcon.testing.Result:
 @pytest.mark.parametrize(("key", "spec"), {**REFUSED, **SOURCES}.items())
 def test_a_refused_field_fails_the_pod_with_the_tables_words(key: tuple[str, str], spec: Json, tmp_path: Path) -> None:
     row = row_of(*key)
-    bench = Bench(tmp_path, accounts=Users())
-    answer = send(bench, spec)
+    bench = bench_of(tmp_path)
+    answer = send(bench, spec, **runtime_of(row))
     assert (answer.status_code, answer.json["title"]) == (422, "UnsupportedPod")
     words = row.refused if row.elsewhere else f"{row.field} {row.refused}"
     assert re.search(as_pattern(words), answer.json["description"]), answer.json
@@ -58,9 +68,8 @@ def test_a_refused_field_fails_the_pod_with_the_tables_words(key: tuple[str, str
 @pytest.mark.parametrize(("key", "spec"), IGNORED.items())
 def test_an_ignored_field_is_answered_with_the_tables_words(key: tuple[str, str], spec: Json, tmp_path: Path) -> None:
     row = row_of(*key)
-    bench = Bench(tmp_path, accounts=Users(), plan=PlanSettings(runtimes=Runtimes(allow_host=True)))
-    kind = {"slurm-job.vk.io/container-runtime": "none"} if row.under else {}
-    first, again = send(bench, spec, **kind), send(bench, spec, **kind)
+    bench = bench_of(tmp_path)
+    first, again = (send(bench, spec, **runtime_of(row)) for _ in range(2))
     assert first.status_code == 200, first.json
     assert [said for said in first.json["warnings"] if said.endswith(f"{row.field} {row.ignored}")]
     assert again.json == first.json, "whoever lost the first answer is told again"
@@ -68,12 +77,12 @@ def test_an_ignored_field_is_answered_with_the_tables_words(key: tuple[str, str]
 
 
 def test_a_pod_of_which_all_is_done_is_answered_as_the_protocol_has_it(tmp_path: Path) -> None:
-    answer = send(Bench(tmp_path, accounts=Users()), PLAIN)
+    answer = send(bench_of(tmp_path), PLAIN)
     assert answer.json == {"PodUID": UID, "PodJID": "1"}
 
 
 def test_what_a_caller_puts_in_the_place_of_the_spec_counts_nothing(tmp_path: Path) -> None:
     pod = {"metadata": {"name": "p", "namespace": "ns", "uid": UID}, "spec": {**container(), "hostPID": True}}
-    client = falcon.testing.TestClient(build_app(Site(Bench(tmp_path, accounts=Users()))))  # type: ignore[arg-type]
+    client = falcon.testing.TestClient(build_app(Site(bench_of(tmp_path))))  # type: ignore[arg-type]
     body = {"pod": pod, "container": [], "written": container()}
     assert client.simulate_post("/create", body=msgspec.json.encode(body)).status_code == 422
