@@ -22,8 +22,11 @@ Json = dict[str, Any]
 
 #: client-go's spam filter: 25 events of one object at once, then one in five minutes.
 BURST, REFILL_SECONDS = 25.0, 300.0
+#: kubelet's eventRecordQPS and eventBurst: events must not take kube-apiserver's time from statuses.
+RATE, AT_ONCE = 50.0, 100.0
 REMEMBERED = 4096
-WAITING = 1000
+#: Events that wait for their turn: five for each pod of a burst of a thousand.
+WAITING = 5_000
 MESSAGE_LIMIT = 1024
 
 
@@ -43,6 +46,7 @@ class Events:
         self._sent: OrderedDict[tuple[str, ...], _Sent] = OrderedDict()
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self._numbers = itertools.count(time.time_ns())
+        self._turns, self._counted = AT_ONCE, time.monotonic()
 
     def pod(self, pod: Json, kind: str, reason: str, message: str) -> None:
         """Note an event about a pod; ``kind`` is Normal or Warning."""
@@ -74,10 +78,20 @@ class Events:
             if not self._allowed(regarding["uid"]):
                 log.debug("event dropped, too many of %s: %s: %s", regarding["name"], reason, message)
                 continue
+            await self._turn()
             try:
                 await self._send(regarding, kind, reason, message)
             except ApiError as error:
                 log.warning("event dropped: %s", error)
+
+    async def _turn(self) -> None:
+        """Wait until one more event may be sent."""
+        now = time.monotonic()
+        self._turns = min(AT_ONCE, self._turns + (now - self._counted) * RATE)
+        self._counted = now
+        self._turns -= 1
+        if self._turns < 0:
+            await asyncio.sleep(-self._turns / RATE)
 
     async def _send(self, regarding: Json, kind: str, reason: str, message: str) -> None:
         key = (regarding["uid"], kind, reason, message)

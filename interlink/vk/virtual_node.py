@@ -31,7 +31,6 @@ from interlink.vk.node.walltime import Stage
 from interlink.vk.pods.context import Context
 from interlink.vk.pods.controller import PodController
 from interlink.vk.pods.queue import WorkQueue
-from interlink.vk.pods.record import PodRecord
 from interlink.vk.pods.store import PodStore
 from interlink.vk.pods.writer import StatusWriter
 from interlink.vk.supervisor import Pulse
@@ -124,7 +123,7 @@ class VirtualNode:
             self.shared.api,
             "/api/v1/pods",
             {"fieldSelector": f"spec.nodeName={name}"},
-            PodRecord.from_object,
+            self.store.pack,
             self.store,
         )
         self.node.on_life = pulse.watch(f"{name}: node", 120.0)

@@ -6,6 +6,7 @@ costs 57 MB of memory, is imported only for a kubeconfig, whose many ways of aut
 
 import os
 import ssl
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 
 from interlink.vk.tokenfile import TokenFile
 
+#: How long a kubeconfig's credentials are taken as they are, in seconds: less than the client renews them too soon.
+KEPT_SECONDS = 5.0
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -58,10 +61,17 @@ def from_kubeconfig(path: Path) -> Access:
     except (config.ConfigException, OSError) as error:
         raise NoAccessError(f"{path}: cannot be used as a kubeconfig: {error}") from error
 
+    kept: dict[str, str] = {}
+    asked = -KEPT_SECONDS
+
     def headers() -> dict[str, str]:
-        # Asked each time: the client renews the tokens of exec plugins when their time has come.
-        settings: Iterable[Any] = configuration.auth_settings().values()
-        return {entry["key"].title(): entry["value"] for entry in settings if entry["in"] == "header"}
+        # The client renews the tokens of exec plugins when their time has come; to ask it takes half a millisecond.
+        nonlocal kept, asked
+        if time.monotonic() - asked >= KEPT_SECONDS:
+            settings: Iterable[Any] = configuration.auth_settings().values()
+            kept = {entry["key"].title(): entry["value"] for entry in settings if entry["in"] == "header"}
+            asked = time.monotonic()
+        return dict(kept)
 
     return Access(configuration.host.rstrip("/"), _tls(configuration), headers)
 

@@ -59,7 +59,7 @@ class PodController:
             raise RetryLater(str(error), 5.0) from error
         except ApiError as error:
             log.warning("pod %s: %s", view.record or uid, error)
-            raise RetryLater(str(error), error.retry_after) from error
+            raise RetryLater(str(error), error.retry_after, held=True) from error
         return again
 
     def on_snapshot(self, asked: float, touched: set[str]) -> None:

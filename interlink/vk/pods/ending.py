@@ -59,6 +59,10 @@ async def remove(context: Context, record: PodRecord, memory: Memory, status: Po
     if record.grace == 0 and record.finalizers:
         return None
     now_monotonic = time.monotonic()
+    if memory.removed is None and record.grace == 0:
+        # Somebody's deletion without a grace period: kube-apiserver is about to remove the object by itself.
+        memory.removed = now_monotonic - DELETE_SECONDS + LAG_SECONDS
+        return LAG_SECONDS
     if memory.removed is not None and now_monotonic - memory.removed < DELETE_SECONDS:
         return DELETE_SECONDS
     memory.removed = now_monotonic
@@ -74,7 +78,7 @@ async def remove(context: Context, record: PodRecord, memory: Memory, status: Po
 
 
 async def end_orphan(context: Context, uid: str, memory: Memory, status: PodStatus | None) -> float | None:
-    """Tell the edge of a pod whose object is gone, after a fresh look at the API has said so."""
+    """Tell the edge of a pod whose object is gone, after the API has said so: in the watch, or to a fresh look."""
     gone = context.store.gone.get(uid)
     if gone:
         namespace, name = gone.namespace, gone.name
@@ -85,13 +89,8 @@ async def end_orphan(context: Context, uid: str, memory: Memory, status: PodStat
     if not is_name(namespace) or not is_name(name):
         log.error("pod %s: the edge knows no name of it (%r/%r), so its job is left alone", uid, namespace, name)
         return None
-    try:
-        found = await context.api.get(pod_path(namespace, name))
-        if found["metadata"]["uid"] == uid:
-            return LAG_SECONDS
-    except NotFoundError as error:
-        if error.reason != "NotFound":
-            raise  # a proxy's word, not the API's
+    if uid not in context.store.removed and await _is_there(context, namespace, name, uid):
+        return LAG_SECONDS
     log.info("pod %s/%s (%s): is gone from the API; telling the edge", namespace, name, uid)
     pod = gone.load() if gone else _minimal_pod(namespace, name, uid, context.book.node_name)
     await context.edge.delete(mark(pod, context.book.cluster))
@@ -114,6 +113,16 @@ async def lose(context: Context, record: PodRecord, memory: Memory) -> float | N
     context.events.pod(pod, "Warning", "NotFound", words)
     await context.writer.write(record, pod, final_status(pod, "NotFound", words, now_seconds()))
     return None
+
+
+async def _is_there(context: Context, namespace: str, name: str, uid: str) -> bool:
+    try:
+        found = await context.api.get(pod_path(namespace, name))
+    except NotFoundError as error:
+        if error.reason != "NotFound":
+            raise  # a proxy's word, not the API's
+        return False
+    return bool(found["metadata"]["uid"] == uid)
 
 
 async def _known_to_edge(context: Context, record: PodRecord) -> bool:

@@ -21,11 +21,15 @@ Worker = Callable[[str], Awaitable[float | None]]
 
 
 class RetryLater(Exception):
-    """Look again, with growing pauses. ``at_least`` is the other side's wish in seconds."""
+    """Look again, with growing pauses. ``at_least`` is the other side's wish in seconds.
 
-    def __init__(self, message: str, at_least: float = 0.0) -> None:
+    With ``held`` it holds for all looks: not even news of the pod are a reason to ask that side sooner.
+    """
+
+    def __init__(self, message: str, at_least: float = 0.0, *, held: bool = False) -> None:
         super().__init__(message)
         self.at_least = at_least
+        self.held = held
 
 
 @dataclass
@@ -34,6 +38,8 @@ class _Entry:
     busy: bool = False
     failures: int = 0
     timer: asyncio.TimerHandle | None = None
+    #: Until when nobody may look, by the loop's clock.
+    held_until: float = 0.0
 
 
 class WorkQueue:
@@ -50,6 +56,9 @@ class WorkQueue:
             entry.timer.cancel()
             entry.timer = None
         if entry.ready:
+            return
+        if entry.held_until and (left := entry.held_until - asyncio.get_running_loop().time()) > 0:
+            self.add_after(key, left)
             return
         entry.ready = True
         if not entry.busy:
@@ -87,10 +96,11 @@ class WorkQueue:
             again: float | None
             try:
                 again = await worker(key)
-                entry.failures = 0
+                entry.failures, entry.held_until = 0, 0.0
             except RetryLater as later:
                 again = max(later.at_least, pause_after(entry.failures, FIRST_PAUSE, LONGEST_PAUSE))
                 entry.failures += 1
+                entry.held_until = asyncio.get_running_loop().time() + later.at_least if later.held else 0.0
                 log.debug("pod %s: again in %.1f s: %s", key, again, later)
             except Exception:
                 # One pod's fault must not stop the others: it is said with its traceback and tried again.
@@ -102,7 +112,10 @@ class WorkQueue:
             self._put_back(key, entry, again)
 
     def _put_back(self, key: str, entry: _Entry, again: float | None) -> None:
-        if entry.ready:
+        if entry.ready and entry.held_until:
+            entry.ready = False
+            self.add(key)
+        elif entry.ready:
             self._ready.put_nowait(key)
         elif again is not None:
             self.add_after(key, again)

@@ -5,9 +5,13 @@ replaced by an older one but by a complete list, which counts whatever its versi
 a pod that is gone stays in ``gone`` until the controller has seen to its job.
 """
 
+import logging
 from collections.abc import Callable
+from typing import Any
 
 from interlink.vk.pods.record import PodRecord
+
+log = logging.getLogger(__name__)
 
 
 class PodStore:
@@ -19,6 +23,8 @@ class PodStore:
         self.on_listed: Callable[[], None] = lambda: None
         self.pods: dict[str, PodRecord] = {}
         self.gone: dict[str, PodRecord] = {}
+        #: Those of them whose removal the API has told in so many words: no look at it can say anything else.
+        self.removed: set[str] = set()
         self.names: dict[tuple[str, str], str] = {}
         self.listed = False
 
@@ -30,11 +36,19 @@ class PodStore:
         """Return the pod that bears this name now."""
         return self.pods.get(self.names.get((namespace, name), ""))
 
+    def pack(self, pod: dict[str, Any]) -> PodRecord:
+        """Return the record of a v1.Pod: the one that is kept, where it is of this very version."""
+        metadata = pod["metadata"]
+        known = self.pods.get(metadata["uid"])
+        same = known is not None and known.version and known.version == metadata.get("resourceVersion")
+        return known if known and same else PodRecord.from_object(pod)
+
     def replace(self, items: list[PodRecord]) -> None:
         """Take a complete list: what is missing in it is gone."""
+        log.info("the list of pods is complete: %d", len(items))
         present = {record.uid for record in items}
         for uid in [uid for uid in self.pods if uid not in present]:
-            self.remove(self.pods[uid])
+            self._drop(self.pods[uid])
         first, self.listed = not self.listed, True
         for record in items:
             self._put(record)
@@ -61,6 +75,10 @@ class PodStore:
 
     def remove(self, item: PodRecord) -> None:
         """Take a pod's last state: it is gone from the API."""
+        self.removed.add(item.uid)
+        self._drop(item)
+
+    def _drop(self, item: PodRecord) -> None:
         self.pods.pop(item.uid, None)
         if self.names.get((item.namespace, item.name)) == item.uid:
             del self.names[item.namespace, item.name]
@@ -70,6 +88,7 @@ class PodStore:
     def forget(self, uid: str) -> None:
         """Drop what is kept of a gone pod."""
         self.gone.pop(uid, None)
+        self.removed.discard(uid)
 
 
 def _newer(version: str, known: str) -> bool:

@@ -36,7 +36,7 @@ class StatusWriter:
             log.info("pod %s: status not written, it is gone or another one: %s", record, error)
             return False
         log.debug("pod %s: status written: %s", record, desired.get("phase"))
-        self.store.accept(PodRecord.from_object(answer))
+        self.store.accept(self.store.pack(answer))
         return True
 
 

@@ -92,7 +92,9 @@ class Tokens:
         now = self.clock()
         seconds = float((answer.get("spec") or {}).get("expirationSeconds") or asked)
         moment = parse_time(str(answer["status"].get("expirationTimestamp") or ""))
-        expires = moment.timestamp() if moment else now + seconds
+        left = moment.timestamp() - now if moment else seconds
+        # Where our clock is behind the server's, no token lives longer than it may; where far ahead, none is dead.
+        expires = now + (left if 0 < left < seconds else seconds)
         renew = min(expires - seconds + DAY, expires - seconds / 5) - random.uniform(0, JITTER)  # noqa: S311 - spreads
-        # Where our clock is far ahead of the server's, every token looks old.
+        # Where our clock is ahead of the server's, every token looks old.
         return Token(str(answer["status"]["token"]), max(renew, now + RETRY), expires)

@@ -76,3 +76,26 @@ async def test_kick_ends_the_pause(eventually: Eventually) -> None:
         await eventually(lambda: looks == 1)
         work.kick()
         await eventually(lambda: looks == 2)
+
+
+@pytest.mark.parametrize("when", ["busy", "waiting"])
+async def test_news_do_not_shorten_a_pause_that_a_server_has_asked_for(eventually: Eventually, when: str) -> None:
+    looks: list[float] = []
+    loop = asyncio.get_running_loop()
+
+    async def worker(_key: str) -> None:
+        looks.append(loop.time())
+        if when == "busy":
+            work.add("a")
+        if len(looks) == 1:
+            raise RetryLater("429", 0.2, held=True)
+
+    async with working(worker) as work:
+        work.add("a")
+        await eventually(lambda: looks)
+        for _ in range(3):
+            await asyncio.sleep(0.02)
+            work.add("a")
+            work.kick()
+        await eventually(lambda: len(looks) >= 2)
+        assert looks[1] - looks[0] >= 0.19
