@@ -53,7 +53,7 @@ def test_every_line_of_a_log_on_the_page_is_said_by_the_code(line: str) -> None:
             assert piece in said() or piece in ("", "/create: 422"), f"nobody says {piece!r}"
 
 
-@pytest.mark.parametrize("page", ["pods.md", "troubleshooting.md", "operations.md"])
+@pytest.mark.parametrize("page", ["lifecycle.md", "troubleshooting.md", "operations.md"])
 def test_a_link_leads_to_a_page(page: str) -> None:
     text = (ROOT / "docs" / page).read_text()
     for link in re.findall(r"]\(([a-z-]+\.md)\)", text):
