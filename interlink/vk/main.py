@@ -24,6 +24,7 @@ from interlink.vk.edge.pinger import Pinger
 from interlink.vk.leader.fence import Fence
 from interlink.vk.leader.process import Leader, LeasePlace, lease_place, run_process
 from interlink.vk.live import LiveConfig
+from interlink.vk.meter import Meter
 from interlink.vk.supervisor import supervise
 from interlink.vk.tokenfile import TokenFile
 from interlink.vk.virtual_node import Shared, VirtualNode
@@ -125,12 +126,15 @@ class VirtualKubelet:
 
     async def __aenter__(self) -> "VirtualKubelet":
         config = self.config
-        api = ApiServer(self.access, fence=self.fence)
-        lease_api = ApiServer(self.access, timeout=10.0, fence=self.fence)
-        edge = EdgeClient(config.interlink_url, config.interlink_port, TokenFile(config.vk_token_file), self.fence)
+        meter, token = Meter(), TokenFile(config.vk_token_file)
+        api = ApiServer(self.access, fence=self.fence, traces=meter.traces("apiserver"))
+        lease_api = ApiServer(self.access, timeout=10.0, fence=self.fence, traces=meter.traces("apiserver"))
+        edge = EdgeClient(config.interlink_url, config.interlink_port, token, self.fence, meter.traces("edge"))
         for each in (api, lease_api, edge):
             self._stack.push_async_callback(each.close)
-        self.shared = Shared(api=api, lease_api=lease_api, edge=edge, link=Link(), config=config, clock=self.clock)
+        self.shared = Shared(
+            api=api, lease_api=lease_api, edge=edge, link=Link(), config=config, meter=meter, clock=self.clock
+        )
         self.nodes = [VirtualNode(each, self.shared) for each in node_settings(config)]
         self.pinger = Pinger(edge, self.shared.link, self._parts)
         try:

@@ -33,6 +33,11 @@ class Pulse:
         for name in names:
             self._loops.pop(name, None)
 
+    def ages(self) -> dict[str, float]:
+        """Return how many seconds ago each loop gave its last sign."""
+        now = time.monotonic()
+        return {name: now - last for name, (last, _seconds) in self._loops.items()}
+
     def late(self) -> list[str]:
         """Return a sentence for each loop that gave no sign in time."""
         now = time.monotonic()

@@ -20,10 +20,13 @@ from interlink.vk.edge.client import EdgeClient
 from interlink.vk.edge.link import Link
 from interlink.vk.events import Events
 from interlink.vk.kubelet.access import Gate
+from interlink.vk.kubelet.configz import configz
 from interlink.vk.kubelet.logs import Logs
-from interlink.vk.kubelet.routes import Routes
+from interlink.vk.kubelet.metrics import NodeMetrics
+from interlink.vk.kubelet.routes import Routes, Views
 from interlink.vk.kubelet.server import KubeletServer
 from interlink.vk.kubelet.serving import serving_of
+from interlink.vk.meter import Meter
 from interlink.vk.node.controller import NodeController
 from interlink.vk.node.ending import end_pods, remove_node
 from interlink.vk.node.lease import Lease
@@ -52,6 +55,7 @@ class Shared:
     edge: EdgeClient
     link: Link
     config: Config
+    meter: Meter
     pulse: Pulse = field(default_factory=Pulse)
     #: Says how old pods' tokens are, in epoch seconds.
     clock: Callable[[], float] = time.time
@@ -70,9 +74,28 @@ class VirtualNode:
         self.store = PodStore(self._look_at)
         self.events = Events(shared.api, settings.name)
         self.node = NodeController(shared.api, shared.link, self.events, settings, shared.clock)
-        routes = Routes(Gate(shared.api, settings.name), Logs(self.store, shared.edge), self.store, shared.pulse.late)
+        self.writer = StatusWriter(shared.api, self.store)
+        self.lease = Lease(shared.lease_api, settings.name, lambda: self.node.uid)
+        # A field selector is looked up in kube-apiserver's index of pods by their node; there is none for several
+        # nodes, and one watch of all pods would send this process every pod of the cluster.
+        selector = {"fieldSelector": f"spec.nodeName={settings.name}"}
+        self.reflector = Reflector(shared.api, "/api/v1/pods", selector, self.store.pack, self.store)
+        #: Empty, and of no cluster, until ``begin``.
+        self.book = StatusBook("", settings.name)
+        self.metrics = NodeMetrics(self)
+        self.routes = Routes(
+            Gate(shared.api, settings.name),
+            Logs(self.store, shared.edge),
+            self.store,
+            Views(
+                health=shared.pulse.late,
+                metrics=self.metrics.text,
+                configz=lambda: configz(shared.config, self.settings, self.node.capacity["pods"]),
+                statuses=lambda: list(self.book.statuses.values()),
+            ),
+        )
         serving = serving_of(shared.config, settings, shared.api, self.events, shared.clock)
-        self.server = KubeletServer(shared.api, routes.handle, serving, settings.port)
+        self.server = KubeletServer(shared.api, self.routes.handle, serving, settings.port)
 
     async def open(self) -> None:
         """Open the kubelet port. Raises OSError where it is taken."""
@@ -101,7 +124,7 @@ class VirtualNode:
             store=self.store,
             queue=self.queue,
             events=self.events,
-            writer=StatusWriter(shared.api, self.store),
+            writer=self.writer,
             sources=Sources(shared.api, shared.clock),
             allocatable=lambda: self.node.capacity,
             services=service_variables(os.environ),
@@ -116,26 +139,16 @@ class VirtualNode:
     def loops(self) -> dict[str, Coroutine[Any, Any, None]]:
         """Return what is to run for ever, by name; after ``begin``."""
         name, pulse = self.settings.name, self.shared.pulse
-        lease = Lease(self.shared.lease_api, name, lambda: self.node.uid)
-        # A field selector is looked up in kube-apiserver's index of pods by their node; there is none for several
-        # nodes, and one watch of all pods would send this process every pod of the cluster.
-        pods = Reflector(
-            self.shared.api,
-            "/api/v1/pods",
-            {"fieldSelector": f"spec.nodeName={name}"},
-            self.store.pack,
-            self.store,
-        )
         self.node.on_life = pulse.watch(f"{name}: node", 120.0)
-        lease.on_life = pulse.watch(f"{name}: lease", 90.0)
-        pods.on_life = pulse.watch(f"{name}: pods", 900.0)
+        self.lease.on_life = pulse.watch(f"{name}: lease", 90.0)
+        self.reflector.on_life = pulse.watch(f"{name}: pods", 900.0)
         self.updates.versions.on_life = pulse.watch(f"{name}: versions", 300.0)
         loops = {
             "node": self._until_ended(self.node.run()),
-            "lease": self._until_ended(lease.run()),
+            "lease": self._until_ended(self.lease.run()),
             "walltime": self._end(),
-            "pods": pods.run(),
-            "work": self.queue.run(self.pods.reconcile),
+            "pods": self.reflector.run(),
+            "work": self.queue.run(self.metrics.timed(self.pods.reconcile)),
             "updates": self.updates.run(),
             "versions": self.updates.versions.run(),
             "events": self.events.run(),

@@ -5,7 +5,7 @@ exceptions are translated here and nowhere else: callers see ``errors.py`` only.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -30,10 +30,17 @@ Params = dict[str, str]
 class ApiServer:
     """One session with kube-apiserver; made inside the running loop, closed at its end.
 
-    Whatever is more than a GET passes the fence first: where it is closed, that is a RetryError.
+    Whatever is more than a GET passes the fence first: where it is closed, that is a RetryError. ``traces`` are told of
+    each request.
     """
 
-    def __init__(self, access: Access, timeout: float = 30.0, fence: Fence | None = None) -> None:
+    def __init__(
+        self,
+        access: Access,
+        timeout: float = 30.0,
+        fence: Fence | None = None,
+        traces: Sequence[aiohttp.TraceConfig] = (),
+    ) -> None:
         self.access = access
         self.fence = fence or always_open()
         self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=10)
@@ -41,6 +48,7 @@ class ApiServer:
             connector=aiohttp.TCPConnector(limit=128, keepalive_timeout=60),
             headers={"User-Agent": "interlink-vk", "Accept": JSON, "Accept-Encoding": "identity"},
             auto_decompress=False,
+            trace_configs=list(traces),
         )
 
     async def __aenter__(self) -> Self:

@@ -60,6 +60,8 @@ class Reflector(Generic[T]):
         self.handler = handler
         #: Called whenever the server was heard; the supervisor's sign of life.
         self.on_life: Callable[[], None] = lambda: None
+        #: How often was listed, and a watch begun.
+        self.lists = self.watches = 0
         self._version = ""
         self._failed = 0
 
@@ -89,6 +91,7 @@ class Reflector(Generic[T]):
             self.on_life()
 
     async def _list(self) -> None:
+        self.lists += 1
         items: list[T] = []
         version = ""
         async for page, page_version in self.api.pages(self.path, self.params):
@@ -99,6 +102,7 @@ class Reflector(Generic[T]):
         self._failed = 0
 
     async def _watch(self) -> None:
+        self.watches += 1
         self._failed += 1  # until it has ended well
         heard = False
         seconds = random.randint(300, 600)  # noqa: S311 - only spreads reconnections

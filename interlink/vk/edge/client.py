@@ -50,16 +50,25 @@ _OPERATIONS = {
 
 
 class EdgeClient:
-    """One InterLink; ``url`` is http(s)://HOST[:PORT] or unix:///PATH."""
+    """One InterLink; ``url`` is http(s)://HOST[:PORT] or unix:///PATH. ``traces`` are told of each request."""
 
-    def __init__(self, url: str, port: int, token: TokenFile, fence: Fence | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        port: int,
+        token: TokenFile,
+        fence: Fence | None = None,
+        traces: Sequence[aiohttp.TraceConfig] = (),
+    ) -> None:
         self.token = token
         self.fence = fence or always_open()
         socket = url.removeprefix("unix://") if url.startswith("unix://") else ""
         self.base = "http://interlink" if socket else _with_port(url, port)
         self.name = url if socket else self.base
         connector = aiohttp.UnixConnector(socket, limit=0) if socket else aiohttp.TCPConnector(limit=0)
-        self._session = aiohttp.ClientSession(connector=connector, headers={"User-Agent": "interlink-vk"})
+        self._session = aiohttp.ClientSession(
+            connector=connector, headers={"User-Agent": "interlink-vk"}, trace_configs=list(traces)
+        )
         self._numbers = itertools.count(1)
 
     async def close(self) -> None:

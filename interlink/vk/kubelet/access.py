@@ -3,9 +3,11 @@
 Used by ``server.py`` before any route runs. Invariant: what cannot be decided is refused.
 """
 
+import asyncio
 import hashlib
 import time
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -14,9 +16,11 @@ from interlink.vk.apiserver.client import ApiServer
 Json = dict[str, Any]
 T = TypeVar("T")
 
-TOKEN_SECONDS = 120.0
+TOKEN_SECONDS, NO_TOKEN_SECONDS = 120.0, 30.0
 ALLOW_SECONDS, DENY_SECONDS = 300.0, 30.0
 REMEMBERED = 2048
+#: Reviews that are under way at once: a flood of made-up tokens must not take the connections that pods need.
+REVIEWS = 8
 MASTERS = "system:masters"
 
 #: Routes that have a right of their own, tried before the general one (KubeletFineGrainedAuthz).
@@ -55,6 +59,31 @@ class Expiring(Generic[T]):
             self._entries.popitem(last=False)
 
 
+class Reviews(Generic[T]):
+    """Asks kube-apiserver, once for all who want to know the same at the same time, and few at once."""
+
+    def __init__(self) -> None:
+        self._asked: dict[Any, asyncio.Task[T]] = {}
+        self._places = asyncio.Semaphore(REVIEWS)
+
+    async def answer(self, key: object, ask: Callable[[], Awaitable[T]]) -> T:
+        """Return the answer; who goes away meanwhile takes it from nobody else. Raises what ``ask`` raises."""
+        task = self._asked.get(key)
+        if task is None:
+            task = self._asked[key] = asyncio.ensure_future(self._ask(ask))
+            task.add_done_callback(lambda done: self._forget(key, done))
+        return await asyncio.shield(task)
+
+    async def _ask(self, ask: Callable[[], Awaitable[T]]) -> T:
+        async with self._places:
+            return await ask()
+
+    def _forget(self, key: object, done: asyncio.Task[T]) -> None:
+        del self._asked[key]
+        if not done.cancelled():
+            done.exception()  # those who waited have it; where all went away, nobody wants it
+
+
 class Gate:
     """Authentication and authorization of the kubelet port."""
 
@@ -62,7 +91,11 @@ class Gate:
         self.api = api
         self.node_name = node_name
         self._users: Expiring[User] = Expiring()
+        #: Tokens that are nobody's, apart from the users, whom a flood of them shall not push out.
+        self._nobodies: Expiring[bool] = Expiring()
         self._rulings: Expiring[bool] = Expiring()
+        self._token_reviews: Reviews[User | None] = Reviews()
+        self._access_reviews: Reviews[bool] = Reviews()
 
     async def identify(self, certificate: Json | None, authorization: str) -> User | None:
         """Return who asks, None for nobody. Raises ApiError where the review itself fails."""
@@ -84,15 +117,25 @@ class Gate:
                 return True
         return False
 
+    def refusal(self, user: User, method: str, path: str) -> str:
+        """Return a kubelet's words for what is not allowed."""
+        verb, subresources = attributes(method, path)
+        names = " ".join(subresources)
+        return f"Forbidden (user={user.name}, verb={verb}, resource=nodes, subresource(s)=[{names}])"
+
     async def _review(self, token: str) -> User | None:
-        key = hashlib.sha256(token.encode()).digest()
+        key = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
         known = self._users.get(key)
-        if known:
+        if known or self._nobodies.get(key):
             return known
+        return await self._token_reviews.answer(key, lambda: self._review_token(key, token))
+
+    async def _review_token(self, key: bytes, token: str) -> User | None:
         request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}}
         answer = await self.api.post("/apis/authentication.k8s.io/v1/tokenreviews", request)
         status = answer.get("status") or {}
         if not status.get("authenticated"):
+            self._nobodies.put(key, value=True, seconds=NO_TOKEN_SECONDS)
             return None
         said = status.get("user") or {}
         user = User(
@@ -106,6 +149,9 @@ class Gate:
         known = self._rulings.get(key)
         if known is not None:
             return known
+        return await self._access_reviews.answer(key, lambda: self._review_access(user, verb, subresource))
+
+    async def _review_access(self, user: User, verb: str, subresource: str) -> bool:
         spec = {
             "user": user.name,
             "groups": list(user.groups),
@@ -122,7 +168,7 @@ class Gate:
         request = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
         answer = await self.api.post("/apis/authorization.k8s.io/v1/subjectaccessreviews", request)
         allowed = bool((answer.get("status") or {}).get("allowed"))
-        self._rulings.put(key, allowed, ALLOW_SECONDS if allowed else DENY_SECONDS)
+        self._rulings.put((user, verb, subresource), allowed, ALLOW_SECONDS if allowed else DENY_SECONDS)
         return allowed
 
 

@@ -31,6 +31,8 @@ class Lease:
         self.node_name = node_name
         self.node_uid = node_uid
         self.on_life: Callable[[], None] = lambda: None
+        #: When it was last renewed, by time.monotonic(); 0: never.
+        self.renewed = 0.0
         self._held: Json | None = None
 
     async def run(self) -> None:
@@ -41,6 +43,7 @@ class Lease:
             began = time.monotonic()
             try:
                 await self.renew()
+                self.renewed = began
                 backoff.reset()
                 await asyncio.sleep(max(0.0, RENEW_SECONDS - (time.monotonic() - began)))
             except ConflictError:

@@ -49,6 +49,16 @@ class WorkQueue:
         self._entries: dict[str, _Entry] = {}
         self._ready: asyncio.Queue[str] = asyncio.Queue()
 
+    @property
+    def depth(self) -> int:
+        """How many pods wait for a worker."""
+        return self._ready.qsize()
+
+    @property
+    def known(self) -> int:
+        """How many pods wait, are worked on or wait out a pause."""
+        return len(self._entries)
+
     def add(self, key: str) -> None:
         """Look at this pod as soon as a worker is free."""
         entry = self._entries.setdefault(key, _Entry())

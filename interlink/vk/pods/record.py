@@ -3,6 +3,7 @@
 Made by the reflector from each object it hears of; about 2.5 KiB a pod instead of 27 as a dictionary.
 """
 
+import sys
 import zlib
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,7 @@ class PodRecord:
     grace: int | None
     finalizers: bool
     terminal: bool
+    phase: str
     #: Whether a container of it was seen running or ended: such a pod must not simply be started again.
     ran: bool
     packed: bytes
@@ -45,6 +47,7 @@ class PodRecord:
             grace=metadata.get("deletionGracePeriodSeconds"),
             finalizers=bool(metadata.get("finalizers")),
             terminal=status.get("phase") in TERMINAL,
+            phase=sys.intern(str(status.get("phase") or "Pending")),
             ran=_ran(status),
             packed=zlib.compress(msgspec.json.encode(pod), 1),
         )

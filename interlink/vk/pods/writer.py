@@ -23,11 +23,14 @@ class StatusWriter:
     def __init__(self, api: ApiServer, store: PodStore) -> None:
         self.api = api
         self.store = store
+        #: How many patches were sent, and how many were not because nothing differed.
+        self.written = self.spared = 0
 
     async def write(self, record: PodRecord, pod: Json, desired: Json) -> bool:
         """Bring the status into the API; False where the pod is not there any more. Raises ApiError."""
         current = pod.get("status") or {}
         if not patch_needed(current, desired):
+            self.spared += 1
             return True
         patch = {"metadata": {"uid": record.uid}, "status": _merge(current, desired)}
         try:
@@ -35,6 +38,7 @@ class StatusWriter:
         except (NotFoundError, ConflictError) as error:
             log.info("pod %s: status not written, it is gone or another one: %s", record, error)
             return False
+        self.written += 1
         log.debug("pod %s: status written: %s", record, desired.get("phase"))
         self.store.accept(self.store.pack(answer))
         return True

@@ -27,7 +27,7 @@ Eventually = Callable[..., Any]
         ("reader", "/metrics", 403),
         ("admin", "/exec/default/p/c", 501),
         ("admin", "/portForward/default/p", 501),
-        ("admin", "/metrics", 404),
+        ("admin", "/metrics", 200),
         ("admin", "/containerLogs/default/p", 404),
         ("admin", "/containerLogs/default/other/c", 404),
         ("admin", "/containerLogs/default/p/other", 404),
