@@ -462,6 +462,14 @@ class Config:
             "section": VK,
         },
     )
+    not_ready_after: float = setting(
+        "NotReadyAfter",
+        "seconds that InterLink may be away before the nodes are not Ready, and Kubernetes evicts their pods by their "
+        "tolerations, though their jobs run on; 0: never",
+        0.0,
+        "",
+        VK,
+    )
     walltime: int = setting(
         "Walltime",
         "seconds, in whole minutes, that the nodes of one run of the virtual kubelet live before they are drained and "

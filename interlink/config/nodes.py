@@ -11,14 +11,10 @@ from dataclasses import dataclass, field
 from interlink.config.load import ConfigError
 from interlink.config.model import Config, NodeConfig, NodeResources, NodeTaint
 from interlink.config.provider import provider_resources
-from interlink.core.quantity import QuantityError, parse_quantity
+from interlink.core.labels import EFFECTS, is_capacity, is_extended_resource, is_label
 
-EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 #: A node's name is also the value of its label kubernetes.io/hostname, which has 63 characters at most.
 _NAME = re.compile(r"(?=.{1,63}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-#: apimachinery's IsQualifiedName and IsValidLabelValue.
-_KEY = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
-_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _MOST_PORT = 65535
 
 
@@ -40,6 +36,8 @@ class NodeSettings:
     #: Seconds that it lives, 0 without a limit, and how long before the end it is drained.
     walltime: int = 0
     drain: float = 0.0
+    #: Seconds that InterLink may be away before it is not ready, 0 without end.
+    not_ready_after: float = 0.0
 
 
 def node_settings(config: Config) -> list[NodeSettings]:
@@ -79,6 +77,7 @@ def node_settings(config: Config) -> list[NodeSettings]:
                 flavor=entry.flavor,
                 walltime=config.walltime,
                 drain=config.drain_seconds,
+                not_ready_after=config.not_ready_after,
             )
         )
     _check_ports(nodes)
@@ -119,28 +118,27 @@ def _check_ports(nodes: list[NodeSettings]) -> None:
 
 def _check_labels(where: str, labels: Mapping[str, str]) -> None:
     for key, value in labels.items():
-        if not _KEY.fullmatch(key) or not _VALUE.fullmatch(value):
+        if not is_label(key, value):
             raise ConfigError(f"{where}: {key}: {value!r} is no label: see Kubernetes' syntax of labels")
 
 
 def _check_taints(where: str, taints: list[NodeTaint]) -> None:
     for taint in taints:
-        if not _KEY.fullmatch(taint.key) or not _VALUE.fullmatch(taint.value):
+        if not is_label(taint.key, taint.value):
             raise ConfigError(f"{where}: Key {taint.key!r} with Value {taint.value!r} is no taint")
         if taint.effect not in EFFECTS:
             raise ConfigError(f"{where}: Effect {taint.effect!r} of {taint.key} is none of {', '.join(EFFECTS)}")
 
 
 def _check_resources(where: str, resources: NodeResources) -> None:
-    amounts = [("CPU", resources.cpu), ("Memory", resources.memory), ("Pods", resources.pods)]
+    amounts = [("CPU", "cpu", resources.cpu), ("Memory", "memory", resources.memory), ("Pods", "pods", resources.pods)]
     for each in resources.accelerators:
-        if "/" not in each.resource_type or not _KEY.fullmatch(each.resource_type):
+        if not is_extended_resource(each.resource_type):
             raise ConfigError(f"{where}.Accelerators: {each.resource_type!r} is no extended resource (DOMAIN/NAME)")
-        amounts.append((f"Accelerators.{each.resource_type}", each.available))
-    for name, quantity in amounts:
-        try:
-            bad = parse_quantity(quantity) < 0
-        except QuantityError:
-            bad = True
-        if bad:
-            raise ConfigError(f"{where}.{name}: {quantity!r} is no amount as Kubernetes writes them: 4, 500m, 32Gi")
+        amounts.append((f"Accelerators.{each.resource_type}", each.resource_type, each.available))
+    for key, name, amount in amounts:
+        if not is_capacity(name, amount):
+            raise ConfigError(
+                f"{where}.{key}: {amount!r} is no amount as Kubernetes writes them (4, 500m, 32Gi; pods and "
+                "accelerators in whole numbers)"
+            )

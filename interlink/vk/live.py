@@ -16,7 +16,12 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 10.0
 #: What a running virtual kubelet takes over: all that becomes part of its nodes' settings.
-_LIVE = frozenset({"nodes", "node_labels", "node_taints", "resources", "provider_config"})
+_LIVE = frozenset(
+    (
+        *("nodes", "node_labels", "node_taints", "node_type", "node_site"),
+        *("resources", "provider_config", "not_ready_after", "drain_seconds"),
+    )
+)
 #: Sections of the configuration that it reads.
 _SECTIONS = frozenset({"Every service", "interlink vk"})
 #: Of a node's settings, what is there from the start on.

@@ -6,7 +6,9 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from interlink.config import Config
 from interlink.vk.apiserver.access import from_kubeconfig
@@ -15,9 +17,12 @@ from tests.testbed.bed import Bed
 
 
 class OwnKubelet:
-    """One virtual kubelet in a thread; ``ahead`` is how many seconds its clock of tokens is ahead of the real one."""
+    """One virtual kubelet in a thread; ``ahead`` is how many seconds its clock is ahead of the real one.
 
-    def __init__(self, bed: Bed, folder: Path) -> None:
+    It follows its ``config``, which a test may replace while it runs.
+    """
+
+    def __init__(self, bed: Bed, folder: Path, **settings: Any) -> None:
         self.bed = bed
         self.node = f"e2e-{uuid.uuid4().hex[:8]}"
         self.ahead = 0.0
@@ -30,13 +35,18 @@ class OwnKubelet:
             vk_token_file=token,
             node_name=self.node,
             kubelet_port=0,
-            vkubelet_pod_ip="127.0.0.1",
             kubeconfig=bed.kubeconfig,
+            **{"vkubelet_pod_ip": "127.0.0.1", **settings},
         )
 
+    def change(self, **settings: Any) -> None:
+        """Change the configuration."""
+        self.config = replace(self.config, **settings)
+
     def remove_node(self) -> None:
-        """Remove the node; its pods go with it."""
-        self.bed.kubectl("delete", "node", self.node, "--ignore-not-found")
+        """Remove its nodes; their pods go with them."""
+        names = list(self.config.nodes) or [self.node]
+        self.bed.kubectl("delete", "node", *names, "--ignore-not-found")
 
     @contextmanager
     def running(self) -> Iterator["OwnKubelet"]:
@@ -45,7 +55,8 @@ class OwnKubelet:
 
         async def run() -> None:
             access = from_kubeconfig(self.bed.kubeconfig)
-            async with VirtualKubelet(self.config, access, lambda: time.time() + self.ahead) as kubelet:
+            clock, load = (lambda: time.time() + self.ahead), (lambda: self.config)
+            async with VirtualKubelet(self.config, access, clock, load=load) as kubelet:
                 await kubelet.run(stop)
             # A TLS connection says goodbye after its session has closed; a loop that ends before is told so by Python.
             for transport in list(vars(loop)["_transports"].values()):

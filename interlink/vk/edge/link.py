@@ -5,6 +5,7 @@ makes the next ping come at once.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 
 from interlink.wire.messages import EXTENSION_CHANGES, EXTENSION_UPDATE, PingReply
@@ -19,6 +20,7 @@ class Link:
         #: Why not, in a sentence.
         self.words = "InterLink was not asked yet"
         self.reply: PingReply | None = None
+        self._away_since: float | None = None
         self.listeners: list[Callable[[bool], None]] = []
         self.answered = asyncio.Event()
         self._doubted = asyncio.Event()
@@ -41,7 +43,7 @@ class Link:
 
     def up(self, reply: PingReply) -> None:
         """Take a ping's answer."""
-        self.reply = reply
+        self.reply, self._away_since = reply, None
         self.words = f"InterLink answers: {reply.status}"
         self.answered.set()
         self._set(True)
@@ -49,7 +51,13 @@ class Link:
     def away(self, words: str) -> None:
         """Take a ping's failure."""
         self.words = words
+        if self._away_since is None:
+            self._away_since = time.monotonic()
         self._set(False)
+
+    def away_for(self) -> float:
+        """Return for how many seconds pings have failed, 0 while they do not."""
+        return 0.0 if self._away_since is None else time.monotonic() - self._away_since
 
     def doubt(self) -> None:
         """Have the next ping come at once: a call has failed."""

@@ -4,8 +4,10 @@ Pure; called by ``controller.py`` after each ping.
 """
 
 import logging
+from functools import lru_cache
 
 from interlink.config.nodes import NodeSettings
+from interlink.core.labels import is_capacity, is_extended_resource
 from interlink.core.quantity import QuantityError, parse_quantity
 from interlink.wire.messages import PingReply, Resources
 
@@ -39,8 +41,8 @@ def node_capacity(reply: PingReply | None, settings: NodeSettings) -> dict[str, 
         return capacity | {each.resource_type: each.available for each in fallback.accelerators}
     for accelerator in said.accelerators:
         name = accelerator.resourceType
-        if "/" not in name:
-            log.warning("the site offers %r, which is no extended resource (DOMAIN/NAME): ignored", name)
+        if not is_extended_resource(name):
+            complain(f"the site offers {name!r}, which is no extended resource (DOMAIN/NAME): ignored")
             continue
         capacity[name] = _valid(name, accelerator.available, "0")
     return capacity
@@ -54,13 +56,14 @@ def same_capacity(held: dict[str, str], wanted: dict[str, str]) -> bool:
         return False
 
 
+@lru_cache(maxsize=256)
+def complain(words: str) -> None:
+    """Log a sentence once, though the site may say the same with every ping."""
+    log.warning("%s", words)
+
+
 def _valid(name: str, said: str | None, fallback: str) -> str:
-    if not said:
-        return fallback
-    try:
-        if parse_quantity(said) >= 0:
-            return said
-    except QuantityError:
-        pass
-    log.warning("the site says %r for %s, which is no amount: taking %s", said, name, fallback)
+    if not said or is_capacity(name, said):
+        return said or fallback
+    complain(f"the site says {said!r} for {name}, which is no amount of it: taking {fallback}")
     return fallback

@@ -1,7 +1,7 @@
 """The node's conditions: a kubelet's five, and whether InterLink can be reached.
 
 Pure; called by ``controller.py``. The node stays Ready while the virtual kubelet lives, whatever the edge does, until
-its walltime is over: otherwise Kubernetes would evict pods whose jobs run on.
+its walltime is over, or the configuration says otherwise: Kubernetes would evict pods whose jobs run on.
 """
 
 from typing import Any
@@ -11,8 +11,11 @@ Json = dict[str, Any]
 REACHABLE = "InterLinkReachable"
 
 
-def node_conditions(reachable: bool | None, words: str, *, over: bool = False) -> list[Json]:
-    """Return type, status, reason and message of each condition; ``over`` says that the node's walltime is."""
+def node_conditions(reachable: bool | None, words: str, unready: tuple[str, str] | None = None) -> list[Json]:
+    """Return type, status, reason and message of each condition.
+
+    ``unready`` is the reason and the message of a node that is not ready.
+    """
     edge = {True: "True", False: "False", None: "Unknown"}[reachable]
     reason = {True: "InterLinkAnswers", False: "InterLinkAway", None: "InterLinkNotAsked"}[reachable]
     return [
@@ -20,8 +23,8 @@ def node_conditions(reachable: bool | None, words: str, *, over: bool = False) -
         _condition("DiskPressure", "False", "SiteHasDisk", "the site looks after its disks"),
         _condition("PIDPressure", "False", "SiteHasPIDs", "the site looks after its processes"),
         _condition("NetworkUnavailable", "False", "SiteHasNetwork", "jobs use the site's network"),
-        _condition("Ready", "False", "WalltimeOver", "the node's walltime is over")
-        if over
+        _condition("Ready", "False", *unready)
+        if unready
         else _condition("Ready", "True", "VirtualKubeletReady", "the virtual kubelet is running"),
         _condition(REACHABLE, edge, reason, words),
     ]

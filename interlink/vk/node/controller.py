@@ -157,7 +157,15 @@ class NodeController:
         return wanted + walltime_taints(self.stage)
 
     def _conditions(self) -> list[Json]:
-        return node_conditions(self.link.reachable, self.link.words, over=self.stage is Stage.OVER)
+        return node_conditions(self.link.reachable, self.link.words, self._unready())
+
+    def _unready(self) -> tuple[str, str] | None:
+        if self.stage is Stage.OVER:
+            return "WalltimeOver", "the node's walltime is over"
+        away, patience = self.link.away_for(), self.settings.not_ready_after
+        if patience and away >= patience:
+            return "InterLinkAway", f"InterLink has been away for more than {patience:g} s (NotReadyAfter)"
+        return None
 
     async def _write(self, node: Json) -> None:
         before = spec.owned_of(node)

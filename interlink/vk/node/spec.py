@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 
 from interlink.config.nodes import NodeSettings
+from interlink.core.labels import EFFECTS, is_label
+from interlink.vk.node.capacity import complain
 from interlink.vk.node.walltime import Term
 from interlink.wire.messages import PingReply
 
@@ -74,7 +76,15 @@ def plugin_taints(reply: PingReply | None, owned: Owned) -> list[dict[str, str]]
     """Return the plugin's taints: absent in the reply they are what they were."""
     if reply is None or reply.taints is None:
         return owned.plugin
-    return [{"key": taint.key, "value": taint.value, "effect": taint.effect} for taint in reply.taints]
+    taints = []
+    for taint in reply.taints:
+        if is_label(taint.key, taint.value) and taint.effect in EFFECTS:
+            taints.append({"key": taint.key, "value": taint.value, "effect": taint.effect})
+        else:
+            complain(
+                f"the site asks for a taint {taint.key!r}={taint.value!r}:{taint.effect!r}, which is none: ignored"
+            )
+    return taints
 
 
 def metadata_patch(node: Json, labels: dict[str, str], taints: list[Json], owned: Owned) -> Json | None:

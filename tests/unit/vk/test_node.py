@@ -102,15 +102,28 @@ async def test_17_what_others_set_stays(world: World, eventually: Eventually) ->
 
 async def test_the_plugin_s_taints_and_accelerators_come_and_go(world: World, eventually: Eventually) -> None:
     gpu = Accelerator(resourceType="nvidia.com/gpu", available="8")
+    rubbish = [
+        Accelerator(resourceType="x", available="1"),
+        Accelerator(resourceType="a b/c", available="1"),
+        Accelerator(resourceType="half.of/one", available="0.5"),
+    ]
     world.edge.reply = PingReply(
         extensions=["changes"],
-        resources=Resources(cpu="lots", memory="1Ti", accelerators=[gpu, Accelerator(resourceType="x", available="1")]),
-        taints=[Taint(key="site/full", effect="NoSchedule")],
+        resources=Resources(cpu="lots", memory="1Ti", accelerators=[gpu, *rubbish]),
+        taints=[
+            Taint(key="site/full", effect="NoSchedule"),
+            Taint(key="site/wrong", effect="Never"),
+            Taint(key="no key", effect="NoSchedule"),
+        ],
     )
     async with world.running():
         await eventually(lambda: capacity(world).get("nvidia.com/gpu") == "8")
         await eventually(lambda: "site/full" in taints(world))
         assert capacity(world)["cpu"] == "2", "rubbish is not passed on"
+        assert {name: amount for name, amount in capacity(world).items() if "/" in name} == {
+            "nvidia.com/gpu": "8", "half.of/one": "0",
+        }  # fmt: skip
+        assert taints(world) == {"site/full", "virtual-node.interlink/no-schedule"}
         world.edge.reply = PingReply(extensions=["changes"], resources=Resources(memory="1Ti"))
         await eventually(lambda: "nvidia.com/gpu" not in capacity(world))
         assert "site/full" in taints(world), "absent means unchanged"
@@ -205,3 +218,18 @@ async def test_one_that_has_started_in_time_goes_on(world: World, eventually: Ev
         await eventually(lambda: not node.unready())
         await asyncio.sleep(1.2)
         assert not node.unready()
+
+
+async def test_a_site_may_have_its_node_not_ready_when_the_edge_is_away_for_long(
+    world: World, eventually: Eventually
+) -> None:
+    world.changes = {"not_ready_after": 0.5}
+    async with world.running():
+        await eventually(lambda: condition(world, "Ready").get("status") == "True")
+        await world.edge.stop()
+        await eventually(lambda: condition(world, "InterLinkReachable").get("status") == "False")
+        assert condition(world, "Ready")["status"] == "True"
+        await eventually(lambda: condition(world, "Ready")["status"] == "False")
+        assert condition(world, "Ready")["reason"] == "InterLinkAway"
+        await world.edge.start()
+        await eventually(lambda: condition(world, "Ready")["status"] == "True")
