@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from interlink.config import Config, load_with_notes
+from interlink.config.entries import FlavorConfig, NamespaceConfig, NodeConfig
 from interlink.config.jobs import check_jobs
-from interlink.config.model import FlavorConfig, NamespaceConfig, NodeConfig
 from interlink.config.nodes import node_settings
 from interlink.config.volumes import volume_policy
 

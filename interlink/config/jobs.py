@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal, cast
 
+from interlink.config.entries import FlavorConfig, NamespaceConfig
 from interlink.config.load import ConfigError
-from interlink.config.model import Config, FlavorConfig, NamespaceConfig
+from interlink.config.model import Config
 from interlink.core.errors import UnsupportedPod
 from interlink.core.job.flags import Flags, merge, parse_words, split_words
 from interlink.core.job.flavors import Flavor

@@ -8,8 +8,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from interlink.config.entries import NodeConfig, NodeResources, NodeTaint
 from interlink.config.load import ConfigError
-from interlink.config.model import Config, NodeConfig, NodeResources, NodeTaint
+from interlink.config.model import Config
 from interlink.config.provider import provider_resources
 from interlink.core.labels import EFFECTS, is_capacity, is_extended_resource, is_label
 

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from interlink.config.entries import AcceleratorConfig, NodeResources
 from interlink.config.load import ConfigError, read_document
-from interlink.config.model import AcceleratorConfig, Config, NodeResources
+from interlink.config.model import Config
 
 _AMOUNTS = ("cpu", "memory", "pods")
 #: Fields of the seeds' that say nothing of resources.

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from interlink.config import Config, NodeResources
-from interlink.config.model import NodeConfig
+from interlink.config.entries import NodeConfig
 from interlink.vk import main
 from interlink.vk.apiserver.fake import FakeApiServer
 from interlink.vk.edge.fake import FakeEdge

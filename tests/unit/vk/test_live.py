@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from interlink.config import NodeResources, NodeTaint
-from interlink.config.model import NodeConfig
+from interlink.config.entries import NodeConfig
 from interlink.wire.messages import NODE_PARTITION_ANNOTATION, PingReply, Resources
 
 World = Any  # of conftest.py

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from interlink.config import NodeResources
-from interlink.config.model import AcceleratorConfig, NodeConfig
+from interlink.config.entries import AcceleratorConfig, NodeConfig
 from interlink.vk.main import StartupTimeoutError
 from interlink.vk.node import lease
 from interlink.wire.messages import Accelerator, PingReply, Resources, Taint

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from interlink.config import NodeResources, NodeTaint
-from interlink.config.model import NodeConfig
+from interlink.config.entries import NodeConfig
 from interlink.vk.node import lease
 from interlink.wire.messages import (
     CLUSTER_ANNOTATION,

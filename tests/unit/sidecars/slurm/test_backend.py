@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from interlink.config import Config
-from interlink.config.model import FlavorConfig
+from interlink.config.entries import FlavorConfig
 from interlink.core.job.states import JobPhase
 from interlink.core.plan import Report
 from interlink.sidecars.backend import NotFound, Unavailable

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from interlink.config import Config
-from interlink.config.model import NamespaceConfig
+from interlink.config.entries import NamespaceConfig
 from interlink.core.job.states import JobPhase
 from interlink.sidecars.slurm.doctor import compute, drivers, places
 from interlink.sidecars.slurm.doctor.check import Check, Finding, Site, Verdict, run_checks

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from interlink.config import Config, ConfigError
-from interlink.config.model import FlavorConfig, NamespaceConfig
+from interlink.config.entries import FlavorConfig, NamespaceConfig
 from interlink.sidecars.slurm.drivers.choice import choose_driver, site_hosts
 from interlink.sidecars.slurm.drivers.cli.driver import CliDriver
 from interlink.sidecars.slurm.drivers.pyslurm_process import PyslurmDriver
