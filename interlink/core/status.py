@@ -13,7 +13,7 @@ from interlink.core.job.facts import JobFacts
 from interlink.core.job.states import STANDSTILLS, JobEnd, JobPhase, job_end
 from interlink.core.job.waiting import waiting
 from interlink.core.plan import Report, ReportAsked
-from interlink.core.pod.facts import PodFacts
+from interlink.core.pod.facts import Containers, PodFacts
 from interlink.core.rerun import has_succeeded, held_back, run_again
 from interlink.wire.messages import PodStatus, SiteEvent
 
@@ -123,9 +123,7 @@ def _explain_request(status: PodStatus, job: JobFacts | None, asked: ReportAsked
         )
 
 
-def _containers(
-    names: list[tuple[str, str]], said: list[dict[str, Any]], waits: dict[str, str]
-) -> list[dict[str, Any]]:
+def _containers(names: Containers, said: list[dict[str, Any]], waits: dict[str, str]) -> list[dict[str, Any]]:
     """Return a v1.ContainerStatus for each container: the runner's where it sent one, else waiting.
 
     What is inside them is the report's own, and nobody changes it: copies of it took half of a tick of the spool.

@@ -1,14 +1,18 @@
 """What Slurm knows of one job, in one shape for every Slurm driver; filled by them, read by ``status``."""
 
-from dataclasses import dataclass
 from sys import intern
+
+import msgspec
 
 from interlink.core.job.states import REQUEUES, JobPhase, job_phase
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class JobFacts:
-    """One job as slurmctld or slurmdbd tells it; what is not known stays None or empty."""
+class JobFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One job as slurmctld or slurmdbd tells it; what is not known stays None or empty.
+
+    Thousands come with every look at Slurm, as JSON from another process: hence no defaults there, and no part in the
+    collector's rounds, which its plain values have no need of.
+    """
 
     job_id: int
     #: The pod's UID, from the job's comment.
@@ -35,8 +39,8 @@ class JobFacts:
 
     def __post_init__(self) -> None:
         """Share the words that thousands of jobs have alike."""
-        object.__setattr__(self, "state", intern(self.state))
-        object.__setattr__(self, "reason", intern(self.reason))
+        msgspec.structs.force_setattr(self, "state", intern(self.state))
+        msgspec.structs.force_setattr(self, "reason", intern(self.reason))
 
     @property
     def phase(self) -> JobPhase:

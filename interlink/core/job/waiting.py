@@ -4,8 +4,9 @@ Pure; called by ``core.status``, and ``steady`` by the reconciler before it look
 changes only when Slurm's word does, or its expected start by more than a user would care for.
 """
 
-import dataclasses
 from datetime import UTC, datetime
+
+import msgspec
 
 from interlink.core.job.facts import JobFacts
 from interlink.core.job.pending import Wait, pending
@@ -79,7 +80,7 @@ def steady(job: JobFacts, before: JobFacts | None, now: float) -> JobFacts:
         expected = None
     elif shown is not None and shown > now and abs(expected - shown) <= max(_STEP_SECONDS, (shown - now) / _TENTH):
         expected = shown
-    return job if expected == job.expected_start else dataclasses.replace(job, expected_start=expected)
+    return job if expected == job.expected_start else msgspec.structs.replace(job, expected_start=expected)
 
 
 def _about(seconds: float) -> str:

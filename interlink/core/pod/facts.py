@@ -3,6 +3,7 @@
 Held for every living pod, so it is small; written into the job's plan, so it holds no secrets.
 """
 
+from functools import lru_cache
 from sys import intern
 
 import msgspec
@@ -10,8 +11,10 @@ import msgspec
 from interlink.wire.messages import CLUSTER_ANNOTATION
 from interlink.wire.pod import Pod
 
+Containers = tuple[tuple[str, str], ...]
 
-class PodFacts(msgspec.Struct, frozen=True, kw_only=True):
+
+class PodFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a status repeats of its pod; small, so that a sidecar can keep one for each pod."""
 
     namespace: str
@@ -22,8 +25,8 @@ class PodFacts(msgspec.Struct, frozen=True, kw_only=True):
     #: The site's user who owns the job; empty is the service's own.
     user: str = ""
     #: (name, image) of each container, in the pod's order.
-    containers: list[tuple[str, str]] = []
-    init_containers: list[tuple[str, str]] = []
+    containers: Containers = ()
+    init_containers: Containers = ()
     #: v1.PodSpec.restartPolicy.
     restart_policy: str = ""
 
@@ -32,8 +35,7 @@ class PodFacts(msgspec.Struct, frozen=True, kw_only=True):
         for name in ("namespace", "cluster", "node", "user", "restart_policy"):
             msgspec.structs.force_setattr(self, name, intern(getattr(self, name)))
         for name in ("containers", "init_containers"):
-            shared = [(intern(container), intern(image)) for container, image in getattr(self, name)]
-            msgspec.structs.force_setattr(self, name, shared)
+            msgspec.structs.force_setattr(self, name, _shared(getattr(self, name)))
 
     @classmethod
     def of(cls, pod: Pod) -> "PodFacts":
@@ -44,7 +46,13 @@ class PodFacts(msgspec.Struct, frozen=True, kw_only=True):
             uid=pod.uid,
             cluster=pod.annotation(CLUSTER_ANNOTATION),
             node=pod.spec.nodeName,
-            containers=[(item.name, item.image) for item in pod.spec.containers],
-            init_containers=[(item.name, item.image) for item in pod.spec.initContainers or ()],
+            containers=tuple((item.name, item.image) for item in pod.spec.containers),
+            init_containers=tuple((item.name, item.image) for item in pod.spec.initContainers or ()),
             restart_policy=pod.spec.restartPolicy,
         )
+
+
+@lru_cache(maxsize=4096)
+def _shared(containers: Containers) -> Containers:
+    """Return the first ones that were equal to these."""
+    return containers

@@ -3,11 +3,12 @@
 Shipped beside the real one and held to the same contract. Never used in a service.
 """
 
-import dataclasses
 import itertools
 import threading
 import time
 from collections.abc import Iterable
+
+import msgspec
 
 from interlink.core.job.facts import JobFacts
 from interlink.core.job.states import JobPhase
@@ -119,11 +120,11 @@ class FakeSlurm:
     def move(self, job_id: int, state: str, **facts: object) -> None:
         """Let the job change its state, with the times that go with it."""
         with self._lock:
-            job = dataclasses.replace(self._jobs[job_id], state=state, **facts)  # type: ignore[arg-type]
+            job = msgspec.structs.replace(self._jobs[job_id], state=state, **facts)
             if job.phase is JobPhase.RUNNING and job.start_time is None:
-                job = dataclasses.replace(job, start_time=time.time(), nodes=job.nodes or "c1", reason="")
+                job = msgspec.structs.replace(job, start_time=time.time(), nodes=job.nodes or "c1", reason="")
             if job.phase is JobPhase.ENDED:
-                job = dataclasses.replace(job, end_time=time.time())
+                job = msgspec.structs.replace(job, end_time=time.time())
             self._jobs[job_id] = job
 
     def forget(self, job_id: int) -> None:

@@ -5,10 +5,11 @@ says that a job is over; a job that Slurm does not know is believed lost only af
 its folder and accounting were asked; of two jobs with one UID one is cancelled.
 """
 
-import dataclasses
 import logging
 import time
 from collections.abc import Iterable
+
+import msgspec
 
 from interlink.core.job.batch_log import killed_for_memory
 from interlink.core.job.facts import JobFacts
@@ -174,7 +175,7 @@ class Reconciler:
             return
         if killed_for_memory(log_end):
             with self._table.lock:
-                pod.job = dataclasses.replace(job, state="OUT_OF_MEMORY")
+                pod.job = msgspec.structs.replace(job, state="OUT_OF_MEMORY")
 
     def _patience(self, pod: LivePod) -> float:
         """Return how long the runner's last report is waited for: a moment where it was killed before its first."""
@@ -219,9 +220,11 @@ def _track(pod: LivePod, snapshot: Snapshot, now: float) -> bool:
     job = snapshot.jobs.get(pod.job_id)
     if job is not None and job.uid == pod.uid:
         job = steady(job, pod.job, now)
-        changed = (job is not pod.job and job != pod.job) or pod.missing > 0
-        pod.job, pod.missing = job, 0
-        return changed or job.phase is JobPhase.ENDED
+        changed = job != pod.job
+        if changed:  # thousands of equal ones would take the place of those that are here, and scatter the memory
+            pod.job = job
+        missed, pod.missing = pod.missing > 0, 0
+        return changed or missed or job.phase is JobPhase.ENDED
     if snapshot.started <= pod.recorded_at:
         return False
     if pod.job is not None and pod.job.phase is JobPhase.ENDED:

@@ -15,7 +15,17 @@ from interlink.core.status import pod_status
 from interlink.wire.messages import CLUSTER_ANNOTATION, PodStatus
 from tests.unit.core.pods import UID, make_pod
 
-POD = PodFacts(namespace="ns", name="p", uid=UID, cluster="c", node="n", containers=[("a", "busybox"), ("b", "alpine")])
+POD = PodFacts(
+    namespace="ns",
+    name="p",
+    uid=UID,
+    cluster="c",
+    node="n",
+    containers=(
+        ("a", "busybox"),
+        ("b", "alpine"),
+    ),
+)
 #: 2026-01-01T00:00:00Z and half a minute later.
 START, END = 1767225600.0, 1767225630.0
 RUNNING = {"running": {"startedAt": "2026-01-01T00:00:01Z"}}
@@ -114,7 +124,7 @@ def test_an_ordinary_end_is_the_runners_alone(state: str) -> None:
     ],
 )  # fmt: skip
 def test_an_end_by_slurm_is_said_and_keeps_what_had_ended(job: JobFacts, reason: str, message: str, code: int) -> None:
-    job = JobFacts(**{**{name: getattr(job, name) for name in job.__dataclass_fields__}, "end_time": END})
+    job = msgspec.structs.replace(job, end_time=END)
     status = _merge(job, _report(RUNNING, ENDED))
     assert (status.ended, status.reason, status.message) == (True, reason, message)
     killed, own = _states(status)
@@ -224,13 +234,15 @@ def test_every_sentence_can_be_filled() -> None:
 def test_facts_are_what_a_status_repeats_and_survive_their_json() -> None:
     pod = make_pod(annotations={CLUSTER_ANNOTATION: "c"}, nodeName="n", initContainers=[{"name": "i", "image": "x"}])
     facts = PodFacts.of(pod)
-    assert facts.containers == [("main", "busybox:1")]
-    assert (facts.cluster, facts.node, facts.init_containers) == ("c", "n", [("i", "x")])
+    assert facts.containers == (("main", "busybox:1"),)
+    assert (facts.cluster, facts.node, facts.init_containers) == ("c", "n", (("i", "x"),))
     assert msgspec.json.decode(msgspec.json.encode(facts), type=PodFacts) == facts
 
 
 def test_init_containers_are_reported_beside_the_others_in_every_stage() -> None:
-    pod = PodFacts(namespace="ns", name="p", uid=UID, containers=[("b", "x")], init_containers=[("a", "y"), ("c", "z")])
+    pod = PodFacts(
+        namespace="ns", name="p", uid=UID, containers=(("b", "x"),), init_containers=(("a", "y"), ("c", "z"))
+    )
     waiting = pod_status(pod, job_id="12", job=_job("PENDING"), report=None)
     report = _report(ENDED, RUNNING)
     report.init_containers = [report.containers.pop()]

@@ -284,6 +284,7 @@ async def test_8_finalizer_is_not_pressed(world: World, eventually: Eventually) 
         await eventually(lambda: uid in world.edge.statuses)
         await world.delete("p")
         await eventually(lambda: world.phase("p") == "Failed")
+        await eventually(lambda: world.api.count("DELETE", "/pods/p"))
         await asyncio.sleep(0.5)
         assert world.api.count("DELETE", "/pods/p") == 1
         assert world.pod("p")["metadata"]["deletionGracePeriodSeconds"] == 0

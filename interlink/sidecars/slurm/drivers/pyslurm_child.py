@@ -125,9 +125,13 @@ def _with_errors(words: str, kept: IO[bytes]) -> str:
 
 def _jobs(slurm: Any, call: messages.ListJobs) -> messages.Answer:
     users = {os.getuid(), *(pwd.getpwnam(user).pw_uid for user in call.users)}
-    return messages.JobList(
-        [pyslurm_facts.of_job(job) for job in slurm.Jobs.load(frozen=True).values() if job.user_id in users]
-    )
+    found = []
+    jobs = slurm.Jobs.load(frozen=True)
+    while jobs:  # one after another, so that what pyslurm has of them is let go before the answer is written
+        job = jobs.popitem()[1]
+        if job.user_id in users:
+            found.append(pyslurm_facts.of_job(job))
+    return messages.JobList(found)
 
 
 def _history(slurm: Any, call: messages.History) -> messages.Answer:

@@ -4,11 +4,13 @@ Called by ``pyslurm_child``. Invariant: Slurm's expected times are never passed 
 exit codes not at all, because pyslurm's arithmetic on them is wrong (137 → 9, 128 → 0, so 9 may be either).
 """
 
-import dataclasses
 import pwd
 from collections import Counter
 from collections.abc import Iterable, Set
+from functools import lru_cache
 from typing import Any
+
+import msgspec
 
 from interlink.core.job.facts import JobFacts
 from interlink.core.job.states import JobPhase, job_phase, parse_state
@@ -16,6 +18,8 @@ from interlink.sidecars.slurm.driver import Capacity
 
 #: slurmdbd's words for no node.
 _NO_NODES = "None assigned"
+#: Few words, in thousands of jobs.
+_parse_state = lru_cache(maxsize=256)(parse_state)
 _STARTED = (JobPhase.RUNNING, JobPhase.COMPLETING, JobPhase.ENDED)
 
 
@@ -27,7 +31,9 @@ def of_job(job: Any) -> JobFacts:
 def of_record(job: Any) -> JobFacts:
     """Return the facts of a ``pyslurm.db.Job``, as accounting knows it; it alone says who cancelled a job."""
     facts = _facts(job, nodes=job.nodelist, reason="", restarts=job.requeue_count)
-    return dataclasses.replace(facts, cancelled_by=_user_id(job.cancelled_by)) if facts.state == "CANCELLED" else facts
+    if facts.state != "CANCELLED":
+        return facts
+    return msgspec.structs.replace(facts, cancelled_by=_user_id(job.cancelled_by))
 
 
 def capacity(partitions: Set[str], nodes: Iterable[Any]) -> Capacity:
@@ -46,7 +52,7 @@ def capacity(partitions: Set[str], nodes: Iterable[Any]) -> Capacity:
 
 def _facts(job: Any, *, nodes: str | None, reason: str | None, restarts: int | None) -> JobFacts:
     """Return the facts that both kinds of job have under the same name, and those three."""
-    state, flags = parse_state(str(job.state or ""))
+    state, flags = _parse_state(str(job.state or ""))
     nodes = "" if nodes in (None, _NO_NODES) else nodes
     phase = job_phase(state, flags)
     return JobFacts(
