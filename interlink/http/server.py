@@ -1,7 +1,7 @@
 """Runs a Falcon app on waitress: unix socket or TCP, readiness told to systemd, a clean end on SIGTERM.
 
-Called by each service's command. Waitress gives every request a thread of a fixed pool; followed logs and long polls
-hold one each, which is why the pool is large and its size a setting.
+Called by each service's command. Waitress gives every request a thread of a pool; followed logs and long polls hold one
+each, which is why the pool may be large and its limit a setting.
 """
 
 import logging
@@ -17,6 +17,7 @@ import waitress.channel
 import waitress.server
 
 from interlink.http.address import Address
+from interlink.http.pool import GrowingPool
 
 #: The largest request that is read: a pod and its ConfigMaps and Secrets (1 MiB each in Kubernetes), a dozen of them.
 MAX_REQUEST_BYTES = 16 * 1024 * 1024
@@ -55,11 +56,11 @@ def serve(app: Any, address: Address, threads: int, on_stop: Callable[[], None])
 
 
 def create_server(app: Any, listener: socket.socket, threads: int) -> Any:
-    """Return a waitress server on a bound socket, as every service is set up."""
-    return waitress.server.create_server(
+    """Return a waitress server on a bound socket, as every service is set up, with so many threads at most."""
+    server = waitress.server.create_server(
         app,
         sockets=[listener],
-        threads=threads,
+        threads=0,
         # More than the pool's threads: clients keep connections that are idle between requests.
         connection_limit=threads * 4,
         max_request_body_size=MAX_REQUEST_BYTES,
@@ -70,6 +71,8 @@ def create_server(app: Any, listener: socket.socket, threads: int) -> Any:
         clear_untrusted_proxy_headers=True,
         ident="interlink",
     )
+    server.task_dispatcher = GrowingPool(threads)
+    return server
 
 
 def bind(address: Address) -> socket.socket:

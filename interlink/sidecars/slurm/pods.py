@@ -14,7 +14,7 @@ from interlink.core.job.states import JobPhase
 from interlink.core.plan import Report
 from interlink.core.pod.facts import PodFacts
 from interlink.core.status import pod_status
-from interlink.sidecars.backend import Deleted
+from interlink.sidecars.backend import Deleted, Unavailable
 from interlink.sidecars.changes import ChangeJournal
 from interlink.sidecars.slurm.store import Row, Store, StoreError
 from interlink.wire.messages import PodStatus
@@ -123,33 +123,39 @@ class PodTable:
         return pod
 
     def begin(self, facts: PodFacts) -> LivePod:
-        """Return the pod, which lives from now on. Raises Deleted."""
+        """Return the pod, which lives from now on; ``intend`` finds out whether it may."""
         with self.lock:
             pod = self.living.get(facts.uid)
             if pod is None:
-                row = self.store.find(facts.uid)
-                if row is not None and row.deleted_at is not None:
-                    raise Deleted(f"pod {facts.namespace}/{facts.name} was deleted")
                 pod = self.living[facts.uid] = LivePod(facts=facts, created_at=time.time())
             return pod
 
     def intend(self, pod: LivePod, *, sync: bool = True) -> None:
         """Write the pod's intent down, once, with ``sync`` to the disk; its ``submitting`` lock is held, ``lock`` not.
 
-        Raises StoreError, and then the pod does not live any more.
+        Raises StoreError, Deleted and Unavailable, and then the pod does not live any more.
         """
         if pod.intended:
             return
         try:
-            self.store.intend(pod.facts, pod.created_at)
+            if not self.store.intend(pod.facts, pod.created_at):
+                self._check_known(pod)
             if sync:
                 self.store.sync()
-        except StoreError:
+        except (StoreError, Deleted, Unavailable):
             with self.lock:
                 if pod.deleted_at is None:
                     del self.living[pod.uid]
             raise
         pod.intended = True
+
+    def _check_known(self, pod: LivePod) -> None:
+        """Look what came between the creator's look at the store and its intent. Raises Deleted, Unavailable."""
+        row = self.store.find(pod.uid)
+        if row is not None and row.deleted_at is not None:
+            raise Deleted(f"pod {pod.facts.namespace}/{pod.facts.name} was deleted")
+        if row is not None and row.job_id is not None:
+            raise Unavailable("another create of the pod came first: ask again")
 
     def record(self, pod: LivePod, job_id: int) -> None:
         """Note the pod's job, on disk and for everyone. Raises StoreError."""

@@ -76,12 +76,13 @@ class Store:
                 "pods are found again by their job folders and in Slurm"
             ) from error
 
-    def intend(self, facts: PodFacts, now: float) -> None:
-        """Write down that a job is about to be submitted for the pod. Raises StoreError."""
-        self._execute(
+    def intend(self, facts: PodFacts, now: float) -> bool:
+        """Write down that a job is about to be submitted for the pod; False where it has a row. Raises StoreError."""
+        changed = self._execute(
             "INSERT INTO pods (uid, facts, created_at) VALUES (?, ?, ?) ON CONFLICT (uid) DO NOTHING",
             (facts.uid, msgspec.json.encode(facts), now),
         )
+        return changed > 0
 
     def delete(self, facts: PodFacts, now: float, kill_at: float, *, living: bool = False) -> Row:
         """Write the tombstone, or bring its kill time forward, and return the row; it is on the disk after ``sync``.
@@ -213,11 +214,14 @@ class Store:
         if verdict != "ok":
             raise sqlite3.DatabaseError(str(verdict))
 
-    def _execute(self, statement: str, values: tuple[object, ...]) -> None:
-        """Carry out one statement, which SQLite makes a transaction of its own. Raises StoreError."""
+    def _execute(self, statement: str, values: tuple[object, ...]) -> int:
+        """Carry out one statement, which SQLite makes a transaction of its own; return how many rows it changed.
+
+        Raises StoreError.
+        """
         with self._lock:
             try:
-                self._database.execute(statement, values)
+                return self._database.execute(statement, values).rowcount
             except sqlite3.Error as error:
                 raise StoreError(f"{self.path}: {error}") from error
 

@@ -16,6 +16,7 @@ from interlink.sidecars.backend import Busy, Deleted, Refused, Unavailable
 from interlink.sidecars.slurm.driver import JobRequest, SlurmTimedOut, SlurmUnavailable
 from interlink.sidecars.slurm.fake import FakeSlurm
 from interlink.sidecars.slurm.site import Site, Snapshot
+from interlink.wire.messages import RetrievedPodData
 from interlink.wire.pod import Pod
 from tests.unit.sidecars.slurm.bench import UID, Bench, make_pod
 
@@ -40,6 +41,38 @@ def test_a_job_carries_the_pods_uid_and_only_what_was_configured(tmp_path: Path)
     assert stat.S_IMODE(plan.parent.stat().st_mode) == 0o700
     assert bench.create().PodJID == "1"
     assert len(bench.driver.requests) == 1
+
+
+def test_what_came_between_a_creates_first_look_and_its_intent_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(tmp_path)
+    prepare = bench.submitter._prepare
+
+    def meanwhile(change: Callable[[], object]) -> None:
+        def and_then(request: RetrievedPodData) -> tuple[Plan, JobRequest]:
+            monkeypatch.undo()
+            change()
+            return prepare(request)
+
+        monkeypatch.setattr(bench.submitter, "_prepare", and_then)
+
+    def another_create_and_its_end() -> None:
+        bench.create()
+        bench.driver.move(1, "COMPLETED")
+        bench.reconciler.poll()
+
+    meanwhile(another_create_and_its_end)
+    with pytest.raises(Unavailable, match="came first"):
+        bench.create()
+    assert bench.create().PodJID == "1"
+    assert (len(bench.driver.requests), bench.table.living) == (1, {})
+
+    pod = make_pod(uid="0" * 8 + UID[8:])
+    meanwhile(lambda: bench.lifecycle.delete(pod))
+    with pytest.raises(Deleted):
+        bench.create(pod)
+    assert (len(bench.driver.requests), bench.table.living) == (1, {})
 
 
 def test_killed_between_intent_and_submit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
