@@ -127,8 +127,8 @@ def _jobs(slurm: Any, call: messages.ListJobs) -> messages.Answer:
     users = {os.getuid(), *(pwd.getpwnam(user).pw_uid for user in call.users)}
     found = []
     jobs = slurm.Jobs.load(frozen=True)
-    while jobs:  # one after another, so that what pyslurm has of them is let go before the answer is written
-        job = jobs.popitem()[1]
+    for job_id in list(jobs):  # what pyslurm has of each is let go at once
+        job = jobs.pop(job_id)
         if job.user_id in users:
             found.append(pyslurm_facts.of_job(job))
     return messages.JobList(found)
