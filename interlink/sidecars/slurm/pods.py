@@ -1,7 +1,8 @@
 """The pods that have not ended, in memory, above the store: what ``submit``, ``lifecycle``, ``reconcile`` share.
 
-Invariants: ``lock`` is held for every look at and change of a LivePod but its ``submitting`` lock; a status is saved
-before it is published; a pod leaves memory when it has ended. No RPC and no network file is waited for under ``lock``.
+Invariants: ``lock`` is held for every change of a LivePod but its ``submitting`` lock, and for every look at more than
+one of its values that must fit together; a status is saved before it is published; a pod leaves memory when it has
+ended. No RPC and no network file is waited for under ``lock``.
 """
 
 import threading
@@ -158,19 +159,27 @@ class PodTable:
             raise Unavailable("another create of the pod came first: ask again")
 
     def record(self, pod: LivePod, job_id: int) -> None:
-        """Note the pod's job, on disk and for everyone. Raises StoreError."""
+        """Note the pod's job, on disk and for everyone. Raises StoreError, and then nothing has changed.
+
+        Called by one at a time for each pod: its creator, else the reconciler.
+        """
+        # Reports are numbered by job: another job's would hide the first ones of this.
+        report = pod.report if pod.job_id in (None, job_id) else None
+        status = pod_status(pod.facts, job_id=str(job_id), job=None, report=report)
+        # Not under the lock: with eight creates at once their threads spent half of their time on waiting for it.
+        self.store.record_job(pod.uid, job_id, status)
         with self.lock:
-            if pod.job_id not in (None, job_id):
-                # Reports are numbered by job: the other job's would hide the first ones of this.
-                pod.report = None
+            news = pod.report is not report and pod.job_id in (None, job_id)
+            if not news:
+                pod.report = report
             self.recorded += 1
             pod.job_id, pod.recorded_at, pod.doubt_since = job_id, time.monotonic(), None
             pod.job, pod.missing, pod.gone, pod.term_sent_for = None, 0, False, None
-            status = pod.present_status()
-            assert status is not None  # noqa: S101 - it has a job
-            self.store.record_job(pod.uid, job_id, status)
-            pod.status = status
-            self._journal.publish([status])
+            if news:
+                self.refresh([pod])
+            else:
+                pod.status = status
+                self._journal.publish([status])
 
     def forget(self, pod: LivePod) -> None:
         """Drop a pod for which there is surely no job; one that was deleted has now ended instead."""
@@ -205,9 +214,11 @@ class PodTable:
 
     def end_without_job(self, pod: LivePod) -> None:
         """Let a deleted pod end for which there is surely no job, and nobody about to submit one."""
+        if pod.deleted_at is None:
+            return
         with self.lock:
             certain = pod.job_id is None and pod.doubt_since is None and not pod.submitting.locked()
-            if certain and pod.deleted_at is not None and self.living.get(pod.uid) is pod:
+            if certain and self.living.get(pod.uid) is pod:
                 pod.gone = True
                 self.refresh([pod])
 
@@ -239,8 +250,7 @@ class PodTable:
 
     def user_of(self, uid: str) -> str:
         """Return the user who owns the pod's job; "" is our own, and nobody's."""
-        with self.lock:
-            pod = self.living.get(uid)
+        pod = self.living.get(uid)
         if pod is not None:
             return pod.facts.user
         row = self.store.find(uid)

@@ -103,9 +103,8 @@ class Submitter:
 
     def _known_job(self, facts: PodFacts) -> int | None:
         """Return the job that the pod has already. Raises Deleted."""
-        with self._table.lock:
-            pod = self._table.living.get(facts.uid)
-            deleted, job_id = (pod.deleted_at, pod.job_id) if pod else (None, None)
+        pod = self._table.living.get(facts.uid)
+        deleted, job_id = (pod.deleted_at, pod.job_id) if pod else (None, None)
         if pod is None:
             row = self._table.store.find(facts.uid)
             deleted, job_id = (row.deleted_at, row.job_id) if row else (None, None)
@@ -184,9 +183,8 @@ class Submitter:
                 raise Unavailable("an earlier submit of the pod is still being looked up in Slurm")
         # What is on the disk before the submit is the plan: every start looks for it, if it is not another user's.
         self._table.intend(pod, sync=bool(pod.facts.user))
-        with self._table.lock:
-            if pod.deleted_at is not None:
-                raise Deleted(f"pod {pod.facts.namespace}/{pod.facts.name} was deleted")
+        if pod.deleted_at is not None:
+            raise Deleted(f"pod {pod.facts.namespace}/{pod.facts.name} was deleted")
         try:
             record = PlanRecord(pod=pod.facts, created_at=pod.created_at)
             self._folders.write_job(pod.uid, msgspec.json.encode(msgspec.structs.replace(plan, record=record)))
