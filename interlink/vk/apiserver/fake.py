@@ -232,8 +232,9 @@ class FakeApiServer:
                 version = number
             bookmark = {"kind": "Pod", "metadata": {"resourceVersion": str(version)}}
             await response.write(msgspec.json.encode({"type": "BOOKMARK", "object": bookmark}) + b"\n")
-            async with self._news:
-                await self._news.wait()
+            async with self._news:  # news may have come while these were written
+                while not self.watch_errors and not any(entry[0] > version for entry in self._history):
+                    await self._news.wait()
 
 
 def _selected(request: web.Request, pod: Json) -> bool:

@@ -67,11 +67,16 @@ class PodStore:
         self.names[item.namespace, item.name] = item.uid
         self.listener(item.uid)
 
-    def accept(self, item: PodRecord) -> None:
-        """Take what the API answered to our own patch, without telling the listener."""
+    def accept(self, item: PodRecord, *, news: bool) -> None:
+        """Take what the API answered to our own patch; the listener is told only if there was ``news`` in it.
+
+        The watch brings that version, and those before it, too late to be news.
+        """
         known = self.pods.get(item.uid)
         if known and _newer(item.version, known.version):
             self.pods[item.uid] = item
+            if news:
+                self.listener(item.uid)
 
     def remove(self, item: PodRecord) -> None:
         """Take a pod's last state: it is gone from the API."""

@@ -40,8 +40,14 @@ class StatusWriter:
             return False
         self.written += 1
         log.debug("pod %s: status written: %s", record, desired.get("phase"))
-        self.store.accept(self.store.pack(answer))
+        self.store.accept(self.store.pack(answer), news=_changed_by_others(pod, answer))
         return True
+
+
+def _changed_by_others(before: Json, answer: Json) -> bool:
+    """Whether the answer shows what our patch did not do: a deletion, an annotation, another image."""
+    ours: Json = {"resourceVersion": "", "managedFields": None}
+    return {**before["metadata"], **ours} != {**answer["metadata"], **ours} or before["spec"] != answer["spec"]
 
 
 def _merge(current: Json, desired: Json) -> Json:
