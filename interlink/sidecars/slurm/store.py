@@ -135,8 +135,8 @@ class Store:
     def living(self) -> list[Row]:
         """Return the pods that have not ended."""
         with self._lock:
-            rows = self._database.execute(f"{_SELECT} WHERE ended_at IS NULL").fetchall()
-        return [_row(row) for row in rows]
+            # Row by row: ten thousand of them at once would leave holes of that size in the memory.
+            return [_row(row) for row in self._database.execute(f"{_SELECT} WHERE ended_at IS NULL")]
 
     def uids(self) -> set[str]:
         """Return every UID."""
