@@ -8,7 +8,7 @@ PYTHON := $(shell for python in python3 python3.14 python3.13 python3.12 python3
 SHELL_SCRIPTS = $(shell git ls-files -co --exclude-standard ':!*.j2' ':!*.py' | xargs -r grep -lE '^\#!.*\b(ba)?sh$$' -- 2>/dev/null)
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help python demo demo-down clean test test-fast bench-slurm check check-format check-types check-imports check-ansible check-shell \
+.PHONY: help python demo demo-down clean test test-fast bench-slurm bench-vk check check-format check-types check-imports check-ansible check-shell \
 	check-runner format kubeconfig venv constraints docs
 .DEFAULT_GOAL := help
 
@@ -36,6 +36,10 @@ test: | python ## all tests: the fast ones, and the end-to-end ones on the test 
 bench-slurm: | python ## measure the Slurm sidecar on the test bed, against a bare loop of pyslurm submits
 	@$(or $(PYTHON),python3) -m tests.demo deploy
 	@$(BIN)/python -m benchmarks.slurm
+
+bench-vk: | python ## measure the virtual kubelet on the test bed, against a bare loop of the same API writes
+	@$(or $(PYTHON),python3) -m tests.demo deploy
+	@$(BIN)/python -m benchmarks.vk
 
 test-fast: $(VENV)/installed ## the fast tests
 	@$(BIN)/pytest -q -n 3 tests/unit

@@ -22,7 +22,8 @@ class Figure:
 
     figure: str
     unit: str
-    target: float
+    #: None where the figure is only told.
+    target: float | None
     measured: float
     #: What the target was made of, measured in the same run; None where the target stands by itself.
     baseline: float | None = None
@@ -30,8 +31,10 @@ class Figure:
     at_least: bool = False
 
     @property
-    def met(self) -> bool:
-        """Whether the target is met."""
+    def met(self) -> bool | None:
+        """Whether the target is met, None where there is none."""
+        if self.target is None:
+            return None
         return self.measured >= self.target if self.at_least else self.measured <= self.target
 
     def entry(self) -> dict[str, object]:
@@ -50,10 +53,10 @@ def table(figures: Sequence[Figure]) -> str:
             [
                 figure.figure,
                 figure.unit,
-                bound + _text(figure.target),
+                "" if figure.target is None else bound + _text(figure.target),
                 "" if figure.baseline is None else _text(figure.baseline),
                 _text(figure.measured),
-                "yes" if figure.met else "NO",
+                {True: "yes", False: "NO", None: ""}[figure.met],
             ]
         )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
@@ -61,11 +64,13 @@ def table(figures: Sequence[Figure]) -> str:
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
 
 
-def write(figures: Sequence[Figure], name: str, folder: Path = RESULTS) -> Path:
-    """Write ``NAME.json`` and return its path. Raises OSError."""
+def write(figures: Sequence[Figure], name: str, folder: Path = RESULTS, *, whole: bool = True) -> Path:
+    """Write ``NAME.json`` and return its path; unless it is the ``whole``, other figures in it stay. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
-    path.write_text(json.dumps([figure.entry() for figure in figures], indent=2, ensure_ascii=False) + "\n")
+    held = [] if whole or not path.exists() else json.loads(path.read_text())
+    entries = {entry["figure"]: entry for entry in [*held, *(figure.entry() for figure in figures)]}
+    path.write_text(json.dumps(list(entries.values()), indent=2, ensure_ascii=False) + "\n")
     return path
 
 

@@ -91,7 +91,7 @@ class VirtualNode:
                 health=shared.pulse.late,
                 metrics=self.metrics.text,
                 configz=lambda: configz(shared.config, self.settings, self.node.capacity["pods"]),
-                statuses=lambda: list(self.book.statuses.values()),
+                statuses=lambda: self.book.all(),  # noqa: PLW0108 - there is no book before `begin`
             ),
         )
         serving = serving_of(shared.config, settings, shared.api, self.events, shared.clock)

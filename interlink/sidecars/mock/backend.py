@@ -2,15 +2,18 @@
 
 For trying a cluster's side without a site, for tests of the InterLink API and for benchmarks of the virtual kubelet.
 A pod runs as soon as it is created; with the annotation RUN_SECONDS it ends by itself after so many seconds, each
-container with the exit code of the annotation EXIT_CODE.
+container with the exit code of the annotation EXIT_CODE. A log that is followed gets a line each second with the time,
+until the pod ends. At debug level each change is logged, so that its time is known to who measures.
 """
 
+import heapq
+import logging
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from interlink.sidecars.backend import Deleted, NotFound
+from interlink.sidecars.backend import Deleted, NotFound, Refused
 from interlink.sidecars.changes import ChangeJournal
 from interlink.wire.messages import (
     CLUSTER_ANNOTATION,
@@ -26,10 +29,14 @@ from interlink.wire.messages import (
 )
 from interlink.wire.pod import Pod
 
+log = logging.getLogger(__name__)
+
 RUN_SECONDS = "mock.interlink.io/run-seconds"
 EXIT_CODE = "mock.interlink.io/exit-code"
 #: 128 + SIGTERM, what a container that was asked to end reports.
 TERMINATED = 143
+#: How often a followed log gets a line.
+LINE_SECONDS = 1.0
 
 
 class MockBackend:
@@ -40,20 +47,28 @@ class MockBackend:
         self._pods: dict[str, Pod] = {}
         self._started: dict[str, str] = {}
         self._deleted: set[str] = set()
-        self._timers: dict[str, threading.Timer] = {}
+        #: (when by the monotonic clock, UID, exit code) of those that end by themselves, the next one first.
+        self._ends: list[tuple[float, str, int]] = []
+        self._news = threading.Condition(self._lock)
+        self._closed = False
         self._journal = ChangeJournal()
+        threading.Thread(target=self._end_in_time, name="mock-ends", daemon=True).start()
 
     def create(self, request: RetrievedPodData) -> CreateReply:
         """Let the pod run."""
         pod = request.pod
+        end = _end_of(pod)
         with self._lock:
             if pod.uid in self._deleted:
                 raise Deleted(f"pod {pod} was deleted before it was created")
             if pod.uid not in self._pods:
                 self._pods[pod.uid] = pod
                 self._started[pod.uid] = _now()
+                log.debug("pod %s: runs", pod.uid)
                 self._journal.publish([self._status(pod, None)])
-                self._set_timer(pod)
+                if end:
+                    heapq.heappush(self._ends, (time.monotonic() + end[0], pod.uid, end[1]))
+                    self._news.notify()
         return CreateReply(PodUID=pod.uid, PodJID=f"mock-{pod.uid}")
 
     def update(self, request: RetrievedPodData) -> None:
@@ -66,9 +81,8 @@ class MockBackend:
         """End the pod at once."""
         with self._lock:
             self._deleted.add(pod.uid)
-            if timer := self._timers.pop(pod.uid, None):
-                timer.cancel()
-        self._end(pod.uid, TERMINATED)
+            self._end(pod.uid, TERMINATED)
+            self._pods.pop(pod.uid, None)
 
     def statuses(self, pods: Iterable[Pod]) -> list[PodStatus]:
         """Return the statuses of the known ones."""
@@ -80,11 +94,14 @@ class MockBackend:
         return self._journal.after(after, wait)
 
     def logs(self, request: LogRequest) -> Iterator[bytes]:
-        """Yield one line that says whose log this is."""
+        """Yield one line that says whose log this is; with Follow one each second that says when, in epoch seconds."""
         pod = self._pods.get(request.PodUID)
         if pod is None or request.ContainerName not in {container.name for container in pod.spec.containers}:
             raise NotFound(f"no container {request.ContainerName} in a pod {request.PodUID} here")
         yield f"this is the log of {request.ContainerName} in {request.Namespace}/{request.PodName}\n".encode()
+        while request.Opts.Follow and request.PodUID in self._started and not self._closed:
+            time.sleep(LINE_SECONDS)
+            yield f"{time.time():.6f}\n".encode()
 
     def ping(self, partitions: Sequence[str] = (), flavors: Sequence[str] = ()) -> PingReply:
         """Offer a site of some size, and any part of it as large as the whole."""
@@ -97,26 +114,29 @@ class MockBackend:
         )
 
     def close(self) -> None:
-        """Stop the timers and let the waiters go."""
+        """Let the waiters go, and end no more pods."""
         self._journal.close()
-        with self._lock:
-            for timer in self._timers.values():
-                timer.cancel()
+        with self._news:
+            self._closed = True
+            self._news.notify()
 
-    def _set_timer(self, pod: Pod) -> None:
-        seconds = pod.annotation(RUN_SECONDS)
-        if seconds:
-            timer = threading.Timer(float(seconds), self._end, [pod.uid, int(pod.annotation(EXIT_CODE, "0"))])
-            timer.daemon = True
-            self._timers[pod.uid] = timer
-            timer.start()
+    def _end_in_time(self) -> None:
+        """End pods whose time has come: one thread for all of them, whose number nobody bounds."""
+        with self._news:
+            while not self._closed:
+                now = time.monotonic()
+                while self._ends and self._ends[0][0] <= now:
+                    _, uid, exit_code = heapq.heappop(self._ends)
+                    self._end(uid, exit_code)
+                self._news.wait(self._ends[0][0] - now if self._ends else None)
 
     def _end(self, uid: str, exit_code: int) -> None:
-        with self._lock:
-            pod = self._pods.get(uid)
-            if pod is not None and uid in self._started:
-                self._journal.publish([self._status(pod, exit_code)])
-                del self._started[uid]
+        """End the pod if it runs; the lock is held."""
+        pod = self._pods.get(uid)
+        if pod is not None and uid in self._started:
+            log.debug("pod %s: has ended", uid)
+            self._journal.publish([self._status(pod, exit_code)])
+            del self._started[uid]
 
     def _status(self, pod: Pod, exit_code: int | None) -> PodStatus:
         started = self._started[pod.uid]
@@ -142,6 +162,15 @@ class MockBackend:
             node=pod.spec.nodeName,
             ended=exit_code is not None,
         )
+
+
+def _end_of(pod: Pod) -> tuple[float, int] | None:
+    """Return how long the pod runs, in seconds, and its exit code; None where it does not end by itself."""
+    seconds, code = pod.annotation(RUN_SECONDS), pod.annotation(EXIT_CODE, "0")
+    try:
+        return (float(seconds), int(code)) if seconds else None
+    except ValueError as error:
+        raise Refused(f"{RUN_SECONDS} and {EXIT_CODE} are numbers: {error}") from error
 
 
 def _now() -> str:

@@ -37,7 +37,7 @@ class Views:
     metrics: Callable[[], str]
     configz: Callable[[], Json]
     #: The edge's last word on the node's pods.
-    statuses: Callable[[], list[PodStatus]]
+    statuses: Callable[[], Iterable[PodStatus]]
 
 
 class Routes:
