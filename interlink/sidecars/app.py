@@ -20,7 +20,7 @@ from interlink.sidecars.backend import (
     Refused,
     Unavailable,
 )
-from interlink.sidecars.crilog import parse_time
+from interlink.sidecars.crilog import ONE_STREAM, parse_time
 from interlink.wire.messages import LogRequest, RetrievedPodData, WrittenPodData
 from interlink.wire.pod import Pod
 
@@ -135,6 +135,8 @@ def check_log_request(message: LogRequest) -> None:
         "a number is negative": min(options.Tail, options.Bytes, options.LimitBytes, options.SinceSeconds) < 0,
         "SinceSeconds is more than a century": options.SinceSeconds > 100 * 366 * 86400,
         "SinceTime is no RFC 3339 time": not _is_time(options.SinceTime),
+        "Stream is none of Stdout, Stderr and All": options.Stream not in ("", "All", *ONE_STREAM),
+        "Tail and one Stream are both set": bool(options.Tail and options.Stream in ONE_STREAM),
     }
     for fault, found in faults.items():
         if found:

@@ -14,6 +14,8 @@ from typing import BinaryIO
 from interlink.wire.messages import LogOptions
 
 _BLOCK = 64 * 1024
+#: v1.PodLogOptions' words for one stream; All is the third.
+ONE_STREAM = ("Stdout", "Stderr")
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class LogQuery:
     tail: int | None = None
     limit: int | None = None
     since: datetime | None = None
+    #: One stream alone, as the files call it: stdout or stderr.
+    stream: bytes | None = None
 
     @classmethod
     def of(cls, options: LogOptions, now: datetime) -> "LogQuery":
@@ -38,14 +42,16 @@ class LogQuery:
             tail=options.Tail or None,
             limit=options.LimitBytes or options.Bytes or None,
             since=since,
+            stream=options.Stream.lower().encode() if options.Stream in ONE_STREAM else None,
         )
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the file. ``time`` as written; ``partial`` says that the text goes on in the next line."""
+    """One line of the file. ``time`` as written; ``partial``: the text goes on in the next line of its stream."""
 
     time: bytes
+    stream: bytes
     partial: bool
     text: bytes
 
@@ -54,8 +60,8 @@ def parse_line(line: bytes) -> Entry:
     """Return the line's entry; a line in no CRI format is taken as text without a time."""
     parts = line.rstrip(b"\n").split(b" ", 3)
     if len(parts) >= 3 and parts[1] in (b"stdout", b"stderr") and parts[2].split(b":", 1)[0] in (b"P", b"F"):
-        return Entry(parts[0], parts[2][:1] == b"P", parts[3] if len(parts) > 3 else b"")
-    return Entry(b"", False, line.rstrip(b"\n"))
+        return Entry(parts[0], parts[1], parts[2][:1] == b"P", parts[3] if len(parts) > 3 else b"")
+    return Entry(b"", b"", False, line.rstrip(b"\n"))
 
 
 def parse_time(text: str) -> datetime:
@@ -89,6 +95,8 @@ class LogFormatter:
         return output
 
     def _format(self, entry: Entry) -> bytes:
+        if self._query.stream is not None and entry.stream not in (self._query.stream, b""):
+            return b""
         if self._query.since is not None and _is_before(entry.time, self._query.since):
             return b""
         stamp = entry.time + b" " if self._query.timestamps and self._at_line_start and entry.time else b""

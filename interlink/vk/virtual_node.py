@@ -85,7 +85,7 @@ class VirtualNode:
         self.metrics = NodeMetrics(self)
         self.routes = Routes(
             Gate(shared.api, settings.name),
-            Logs(self.store, shared.edge),
+            Logs(self.store, shared.edge, shared.link),
             self.store,
             Views(
                 health=shared.pulse.late,

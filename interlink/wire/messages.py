@@ -14,6 +14,8 @@ from interlink.wire.pod import Pod
 EXTENSION_CHANGES = "changes"
 #: ``POST /update``: the create request again, with newer contents of the volumes of a pod that runs.
 EXTENSION_UPDATE = "update"
+#: ``/getLogs`` knows ``LogOptions.Stream``; where a plugin does not, both streams would come.
+EXTENSION_STREAMS = "log-streams"
 
 #: Annotation by which a virtual kubelet tells a plugin whose pod it is: the UID of its cluster's kube-system namespace.
 CLUSTER_ANNOTATION = "interlink.io/cluster"
@@ -132,6 +134,8 @@ class LogOptions(msgspec.Struct, kw_only=True):
     Previous: bool = False
     SinceSeconds: int = 0
     SinceTime: str = "0001-01-01T00:00:00Z"
+    #: Ours: Stdout or Stderr for one of the streams alone; empty, or All: both.
+    Stream: str = ""
 
 
 class LogRequest(msgspec.Struct, kw_only=True):

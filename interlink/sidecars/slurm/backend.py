@@ -36,6 +36,7 @@ from interlink.sidecars.slurm.update import Updater
 from interlink.sidecars.slurm.worker import Worker
 from interlink.wire.messages import (
     EXTENSION_CHANGES,
+    EXTENSION_STREAMS,
     EXTENSION_UPDATE,
     Changes,
     CreateReply,
@@ -154,7 +155,7 @@ class SlurmBackend:
             resources=self._offers.total(),
             partitions={name: offer for name in partitions if (offer := self._offers.partition(name))} or None,
             flavors={name: offer for name in flavors if (offer := self._offers.flavor(name))} or None,
-            extensions=[EXTENSION_CHANGES, EXTENSION_UPDATE],
+            extensions=[EXTENSION_CHANGES, EXTENSION_UPDATE, EXTENSION_STREAMS],
         )
 
     def close(self) -> None:

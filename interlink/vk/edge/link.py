@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from interlink.wire.messages import EXTENSION_CHANGES, EXTENSION_UPDATE, PingReply
+from interlink.wire.messages import EXTENSION_CHANGES, EXTENSION_STREAMS, EXTENSION_UPDATE, PingReply
 
 
 class Link:
@@ -40,6 +40,11 @@ class Link:
     def has_update(self) -> bool:
         """Whether the plugin takes newer contents of running pods' volumes."""
         return bool(self.reply and EXTENSION_UPDATE in (self.reply.extensions or []))
+
+    @property
+    def has_streams(self) -> bool:
+        """Whether the plugin can tell a log's two streams apart."""
+        return bool(self.reply and EXTENSION_STREAMS in (self.reply.extensions or []))
 
     def up(self, reply: PingReply) -> None:
         """Take a ping's answer."""

@@ -1,12 +1,14 @@
 """``kubectl logs``: /containerLogs/NAMESPACE/POD/CONTAINER, streamed through from the edge as it comes.
 
-A route of ``routes.py``. Errors carry the edge's words with the codes that kubectl knows: 404, or 400 before the start.
+A route of ``routes.py``. The edge's words come with 400, which kubectl shows; 404 is for pods and containers that are
+not here at all.
 """
 
 from typing import Any
 
 from interlink.vk.edge.client import EdgeClient
 from interlink.vk.edge.errors import AwayError, LogsError
+from interlink.vk.edge.link import Link
 from interlink.vk.kubelet.connection import READER_SECONDS, CutOffError, Reply, Request
 from interlink.vk.pods.record import PodRecord
 from interlink.vk.pods.store import PodStore
@@ -14,6 +16,9 @@ from interlink.vk.times import now_micros, parse_time
 from interlink.wire.messages import LogOptions, LogRequest
 
 Json = dict[str, Any]
+
+#: v1.PodLogOptions.stream; which options go together: ValidatePodLogOptions in pkg/apis/core/validation.
+BOTH, ONE_STREAM = "All", ("Stdout", "Stderr")
 
 
 class OptionError(Exception):
@@ -27,9 +32,10 @@ class OptionError(Exception):
 class Logs:
     """Serves the logs of the node's pods."""
 
-    def __init__(self, store: PodStore, edge: EdgeClient) -> None:
+    def __init__(self, store: PodStore, edge: EdgeClient, link: Link) -> None:
         self.store = store
         self.edge = edge
+        self.link = link
 
     async def serve(self, request: Request, reply: Reply, namespace: str, name: str, container: str) -> None:
         """Answer one request."""
@@ -47,6 +53,9 @@ class Logs:
             return
         if limit == 0 or is_empty(options, request):
             await reply.text(200, "")
+            return
+        if options.Stream and not self.link.has_streams:
+            await reply.text(400, "this site's plugin cannot return one stream of a log alone\n")
             return
         message = LogRequest(
             Namespace=namespace, PodUID=record.uid, PodName=name, ContainerName=container, Opts=options
@@ -71,7 +80,8 @@ class Logs:
                 waiting = f'container "{message.ContainerName}" in pod "{message.PodName}" is waiting to start'
                 await reply.text(400, f"{waiting}: ContainerCreating\n")
                 return
-            await reply.text(error.status, f"{error}\n")
+            # As a kubelet's, whose 404 is for pods and containers alone: of a 404 kubectl does not show the words.
+            await reply.text(400, f"{error}\n")
         except AwayError as error:
             if reply.started:
                 raise CutOffError(str(error)) from error
@@ -92,6 +102,11 @@ def log_options(request: Request) -> tuple[LogOptions, int | None]:
     since = request.first("sinceTime")
     if seconds and since:
         raise OptionError("at most one of sinceTime or sinceSeconds may be specified", 422)
+    stream = request.first("stream") or BOTH
+    if stream not in (BOTH, *ONE_STREAM):
+        raise OptionError(f"stream: {stream[:40]!r} is none of {', '.join((BOTH, *ONE_STREAM))}", 422)
+    if stream != BOTH and tail is not None:
+        raise OptionError("tailLines and a specific stream are mutually exclusive for now", 422)
     if since and parse_time(since) is None:
         raise OptionError(f"sinceTime: {since!r} is no RFC 3339 time", 400)
     options = LogOptions(
@@ -100,6 +115,7 @@ def log_options(request: Request) -> tuple[LogOptions, int | None]:
         Follow=_flag(request, "follow"),
         Previous=_flag(request, "previous"),
         SinceSeconds=seconds or 0,
+        Stream="" if stream == BOTH else stream,
     )
     if since:
         options.SinceTime = since
@@ -129,4 +145,5 @@ def _number(request: Request, name: str, least: int) -> int | None:
 
 
 def _flag(request: Request, name: str) -> bool:
-    return request.first(name).lower() in ("true", "1")
+    """Return the flag as apimachinery reads it: what is there is true, but for false and 0."""
+    return name in request.query and request.first(name).lower() not in ("false", "0")

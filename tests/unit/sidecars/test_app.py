@@ -149,6 +149,8 @@ def test_names_that_kubernetes_would_not_give_are_malformed(
         {"Opts": {"Tail": 1, "LimitBytes": 1}},
         {"Opts": {"SinceTime": "yesterday"}},
         {"Opts": {"Tail": -1}},
+        {"Opts": {"Stream": "both"}},
+        {"Opts": {"Stream": "Stdout", "Tail": 1}},
         {"Opts": {"SinceSeconds": 10**15}},
         {"Opts": {"SinceSeconds": -(10**15)}},
         {"Opts": {"SinceSeconds": 1, "SinceTime": "2026-01-01T00:00:00Z"}},

@@ -49,6 +49,10 @@ def test_timestamps_stand_at_the_start_of_whole_lines() -> None:
         ({"SinceTime": "2026-01-01T12:15:00+01:00"}, b"two, and its end\n three\n"),
         ({"SinceTime": "0001-01-01T00:00:00Z", "Tail": 1}, b" three\n"),
         ({"SinceTime": ""}, b"one\ntwo, and its end\n three\n"),
+        ({"Stream": "Stdout"}, b"one\n three\n"),
+        ({"Stream": "Stderr"}, b"two, and its end\n"),
+        ({"Stream": "Stderr", "LimitBytes": 5}, b"two, "),
+        ({"Stream": "All"}, b"one\ntwo, and its end\n three\n"),
         ({"SinceSeconds": 10**18}, b"one\ntwo, and its end\n three\n"),
     ],
 )

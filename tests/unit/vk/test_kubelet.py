@@ -145,6 +145,10 @@ async def test_logs_pass_their_options_on(client: Client) -> None:
         ("sinceSeconds=60", {"Follow": False, "Tail": 0, "SinceSeconds": 60}),
         ("follow=true&tailLines=3&sinceSeconds=60", {"Follow": True, "Tail": 3, "SinceSeconds": 60}),
         ("follow=true&sinceTime=2026-01-01T00:00:00Z", {"Follow": True, "SinceTime": "2026-01-01T00:00:00Z"}),
+        ("stream=Stderr&sinceSeconds=60", {"Stream": "Stderr", "SinceSeconds": 60}),
+        ("stream=All&tailLines=3", {"Stream": "", "Tail": 3}),
+        ("follow&timestamps=True", {"Follow": True, "Timestamps": True}),
+        ("follow=false&timestamps=0&previous=False", {"Follow": False, "Timestamps": False, "Previous": False}),
         ("tailLines=3&limitBytes=100&sinceSeconds=60", {"Tail": 3, "SinceSeconds": 60}),
     ],
 )
@@ -172,6 +176,8 @@ async def test_tail_zero(client: Client) -> None:
         ("sinceTime=now", 400),
         ("tailLines=-1", 422),
         ("limitBytes=0", 422),
+        ("stream=stdout", 422),
+        ("stream=Stdout&tailLines=1", 422),
         ("sinceSeconds=1&sinceTime=2026-01-01T00:00:00Z", 422),
     ],
 )
@@ -182,6 +188,22 @@ async def test_wrong_options(client: Client, query: str, code: int) -> None:
     assert "internal" not in words
     assert words.strip()
     assert not client.world.edge.log_requests
+
+
+async def test_words_on_a_log_that_is_not_there_reach_kubectl(client: Client, eventually: Eventually) -> None:
+    """Of a 404 kubectl shows only that there was nothing."""
+    client.world.edge.say(client.uid, {"running": {"startedAt": "2026-01-01T00:00:00Z"}})
+    await eventually(lambda: client.world.phase("p") == "Running")
+    client.world.edge.log_status = (404, b'{"title": "t", "description": "previous terminated container not found"}')
+    assert await client.ask(f"{LOGS}?previous=true") == (400, "previous terminated container not found\n")
+
+
+async def test_one_stream_of_a_plugin_that_has_none(client: Client) -> None:
+    client.world.edge.reply.extensions = ["changes"]
+    client.kubelet.shared.link.reply = client.world.edge.reply
+    assert (await client.ask(f"{LOGS}?stream=Stdout"))[0] == 400
+    assert not client.world.edge.log_requests
+    assert (await client.ask(f"{LOGS}?stream=All"))[0] == 200
 
 
 @pytest.mark.parametrize(("edge", "status"), [(400, 400), (404, 400), (502, 500)])
