@@ -5,6 +5,7 @@ exceptions are translated here and nowhere else: callers see ``errors.py`` only.
 """
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -22,6 +23,12 @@ JSON = "application/json"
 #: Have kube-apiserver leave out all but the metadata, of an object or of a list; every version of it can.
 METADATA = f"{JSON};as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+#: TCP asks a silent peer after 30 s, every 10 s, and gives it up after three questions without an answer; what was
+#: sent waits as long for its acknowledgement (milliseconds). client-go asks by HTTP/2 pings after 30 s.
+_KEEPALIVE = {
+    socket.TCP_KEEPIDLE: 30, socket.TCP_KEEPINTVL: 10, socket.TCP_KEEPCNT: 3, socket.TCP_USER_TIMEOUT: 60_000
+}  # fmt: skip
 
 Json = dict[str, Any]
 Params = dict[str, str]
@@ -45,7 +52,7 @@ class ApiServer:
         self.fence = fence or always_open()
         self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=10)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=128, keepalive_timeout=60),
+            connector=aiohttp.TCPConnector(limit=128, keepalive_timeout=60, socket_factory=_socket),
             headers={"User-Agent": "interlink-vk", "Accept": JSON, "Accept-Encoding": "identity"},
             auto_decompress=False,
             trace_configs=list(traces),
@@ -156,6 +163,16 @@ class ApiServer:
         except msgspec.MsgspecError as error:
             raise RetryError(f"{what}: the answer is no JSON object: {error}") from error
         return answer
+
+
+def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """Return a socket that notices within a minute that its peer has gone without a word: a watch only listens."""
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _KEEPALIVE.items():
+        made.setsockopt(socket.IPPROTO_TCP, option, value)
+    return made
 
 
 def _words(error: BaseException) -> str:

@@ -40,6 +40,8 @@ class FakeApiServer:
         self.rules: set[tuple[str, str, str]] = set()
         self.watch_errors: list[Json] = []
         self.page_size: int | None = None
+        #: Whether it streams lists (the feature gate WatchList).
+        self.streams_lists = True
         #: The time of this server, in epoch seconds; when a token was given out is told by it.
         self.clock: Callable[[], float] = time.time
         self.tokens = 0
@@ -216,11 +218,20 @@ class FakeApiServer:
         return _json({"metadata": metadata, "items": pods[start : start + size]})
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:
-        version = int(request.query["resourceVersion"])
+        listing = request.query.get("sendInitialEvents") == "true"
+        if listing and not self.streams_lists:
+            return _status(422, "Invalid", "sendInitialEvents: Forbidden: unless the WatchList feature gate is enabled")
+        version = self.version if listing else int(request.query["resourceVersion"])
         if version < self.compacted:
             return _status(410, "Expired", "too old resource version")
         response = web.StreamResponse()
         await response.prepare(request)
+        if listing:
+            for pod in self._pods(request):
+                await response.write(msgspec.json.encode({"type": "ADDED", "object": pod}) + b"\n")
+            end = {"resourceVersion": str(version), "annotations": {"k8s.io/initial-events-end": "true"}}
+            bookmark = {"kind": "Pod", "metadata": end}
+            await response.write(msgspec.json.encode({"type": "BOOKMARK", "object": bookmark}) + b"\n")
         while True:
             while self.watch_errors:
                 error = {"type": "ERROR", "object": self.watch_errors.pop(0)}

@@ -1,10 +1,13 @@
 """List, then watch: keeps a handler's picture of some objects true, whatever breaks in between.
 
-Run by ``pods/informer.py``'s owner as one task for ever. Invariant: the handler gets ``replace`` with a complete list
-before anything else, and again after every gap in the watch (HTTP 410, watches that keep failing: a version of the
-future since etcd was restored, an event that cannot be read); a list that failed half-way is never handed on.
+Run by ``main.py`` as one task for ever. Invariant: the handler gets ``replace`` with a complete list before anything
+else, and again after every gap in the watch (HTTP 410, watches that keep failing: a version of the future since etcd
+was restored, an event that cannot be read); a list that failed half-way is never handed on. The list comes at the
+beginning of a watch where the server streams it (KEP-3157: one object at a time costs neither side a page of memory),
+else in pages.
 """
 
+import asyncio
 import logging
 import random
 import time
@@ -14,7 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import msgspec
 
 from interlink.vk.apiserver.client import ApiServer
-from interlink.vk.apiserver.errors import ApiError, GoneError, RetryError, api_error
+from interlink.vk.apiserver.errors import ApiError, GoneError, InvalidError, RetryError, api_error
 from interlink.vk.backoff import Backoff
 
 log = logging.getLogger(__name__)
@@ -24,6 +27,10 @@ T = TypeVar("T")
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 #: So many watches that fail one after another, or end without a word, and the version that they began at is doubted.
 FAILED_WATCHES = 3
+#: How long a server may say nothing of a list that it streams, in seconds; it sends bookmarks once a minute.
+LIST_SILENCE = 90.0
+#: By this annotation of a bookmark the server says that the streamed list is complete.
+LIST_ENDS = "k8s.io/initial-events-end"
 Json = dict[str, Any]
 
 
@@ -64,6 +71,9 @@ class Reflector(Generic[T]):
         self.lists = self.watches = 0
         self._version = ""
         self._failed = 0
+        #: Whether the server streams lists, as far as is known; what has come of one that is under way, by UID.
+        self._streams = True
+        self._streamed: dict[str, T] | None = None
 
     async def run(self) -> None:
         """List and watch for ever."""
@@ -73,7 +83,7 @@ class Reflector(Generic[T]):
                 if self._failed >= FAILED_WATCHES:
                     log.warning("listing %s again: %d watches have failed", self.path, self._failed)
                     self._version = ""
-                if not self._version:
+                if not self._version and (not self._streams or self._failed >= FAILED_WATCHES):
                     await self._list()
                 began = time.monotonic()
                 await self._watch()
@@ -97,28 +107,48 @@ class Reflector(Generic[T]):
         async for page, page_version in self.api.pages(self.path, self.params):
             items.extend(self.pack(item) for item in page)
             version = page_version
-        self.handler.replace(items)
-        self._version = version
+        self._listed(items, version)
         self._failed = 0
 
+    def _listed(self, items: list[T], version: str) -> None:
+        self.handler.replace(items)
+        self._version = version
+
     async def _watch(self) -> None:
+        """Watch from the known version on, or, where there is none, take a streamed list and go on from it."""
+        self._streamed = {} if not self._version else None
+        if self._streamed is not None:
+            try:
+                await self._follow({"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"})
+            except InvalidError as error:
+                log.info("listing %s in pages, for the server does not stream lists: %s", self.path, error)
+                self._streams = False
+        else:
+            await self._follow({"resourceVersion": self._version})
+
+    async def _follow(self, how: dict[str, str]) -> None:
         self.watches += 1
         self._failed += 1  # until it has ended well
         heard = False
         seconds = random.randint(300, 600)  # noqa: S311 - only spreads reconnections
-        params = {
-            **self.params,
-            "watch": "1",
-            "allowWatchBookmarks": "true",
-            "resourceVersion": self._version,
-            "timeoutSeconds": str(seconds),
-        }
-        async for line in self.api.stream(self.path, params, silence=seconds + 15):
-            self._take(line)
-            self.on_life()
-            heard = True
-        if heard:
+        params = {**self.params, **how, "watch": "1", "allowWatchBookmarks": "true", "timeoutSeconds": str(seconds)}
+        try:
+            async with asyncio.timeout(None) as limit:
+                self._bound(limit)
+                async for line in self.api.stream(self.path, params, silence=seconds + 15):
+                    self._take(line)
+                    self._bound(limit)
+                    self.on_life()
+                    heard = True
+        except TimeoutError as error:
+            raise RetryError(f"list {self.path}: no word for {LIST_SILENCE:.0f} s") from error
+        if heard and self._version:
             self._failed = 0
+
+    def _bound(self, limit: asyncio.Timeout) -> None:
+        """Wait only so long for the next word of a list; a watch may well be silent."""
+        now = asyncio.get_running_loop().time()
+        limit.reschedule(None if self._streamed is None else now + LIST_SILENCE)
 
     def _take(self, line: bytes) -> None:
         try:
@@ -127,9 +157,26 @@ class Reflector(Generic[T]):
             raise RetryError(f"watch {self.path}: no event: {error}") from error
         if event.type == "ERROR":
             raise api_error(f"watch {self.path}", int(event.object.get("code") or 500), event.object)
+        metadata = event.object.get("metadata") or {}
+        if self._streamed is not None:
+            self._collect(self._streamed, event, metadata)
+            return
         if event.type in ("ADDED", "MODIFIED"):
             self.handler.upsert(self.pack(event.object))
         elif event.type == "DELETED":
             self.handler.remove(self.pack(event.object))
-        metadata = event.object.get("metadata") or {}
         self._version = str(metadata.get("resourceVersion") or self._version)
+
+    def _collect(self, streamed: dict[str, T], event: WatchEvent, metadata: Json) -> None:
+        """Take an event of a list that is being streamed; with its last one the list counts."""
+        if event.type in ("ADDED", "MODIFIED"):
+            streamed[metadata["uid"]] = self.pack(event.object)
+        elif event.type == "DELETED":
+            streamed.pop(metadata["uid"], None)
+        elif (metadata.get("annotations") or {}).get(LIST_ENDS) == "true":
+            self._streamed = None
+            self._listed(list(streamed.values()), str(metadata.get("resourceVersion") or ""))
+            self._failed = 1  # by the same connection now a watch from that version on
+        else:
+            # Servers before 1.27 do not know the parameter: no bookmark of theirs says that the list is complete.
+            raise InvalidError(f"watch {self.path}: a bookmark came before the end of the list")

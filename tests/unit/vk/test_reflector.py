@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
-from interlink.vk.apiserver.errors import ApiError, RetryError
+from interlink.vk.apiserver.errors import ApiError, InvalidError, RetryError
 from interlink.vk.apiserver.reflector import Reflector
 from interlink.vk.pods.record import PodRecord
 from interlink.vk.pods.store import PodStore
@@ -30,6 +31,8 @@ class ScriptedApi:
         yield [], str(self.lists)
 
     async def stream(self, _path: str, params: dict[str, str], silence: float) -> Any:
+        if "sendInitialEvents" in params:
+            raise InvalidError("sendInitialEvents: Forbidden")
         self.asked.append(params["resourceVersion"])
         for entry in self.watches.pop(0):
             if isinstance(entry, ApiError):
@@ -127,3 +130,99 @@ def test_a_list_counts_whatever_its_version() -> None:
     store.upsert(record("6", "Failed"))
     assert (store.get("u") or record("")).terminal
     assert looked_at == ["u"] * 3
+
+
+def event(kind: str, uid: str = "", version: str = "5", code: int = 0, **metadata: Any) -> bytes:
+    found = {"metadata": {"uid": uid, "resourceVersion": version, **metadata}, "code": code}
+    return msgspec.json.encode({"type": kind, "object": found})
+
+
+END = event("BOOKMARK", version="9", annotations={"k8s.io/initial-events-end": "true"})
+
+
+class Picture:
+    """What a handler was told, in order."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def replace(self, items: list[Any]) -> None:
+        self.told.append([item["metadata"]["uid"] for item in items])
+
+    def upsert(self, item: Any) -> None:
+        self.told.append(f"+{item['metadata']['uid']}")
+
+    def remove(self, item: Any) -> None:
+        self.told.append(f"-{item['metadata']['uid']}")
+
+
+class StreamingApi:
+    """A server whose streams are given one by one, each as its lines and the error that ends it."""
+
+    def __init__(self, *streams: list[bytes | ApiError | None]) -> None:
+        self.streams = list(streams)
+        self.asked: list[tuple[str, str]] = []
+        self.lists = 0
+
+    async def pages(self, _path: str, _params: Any) -> Any:
+        self.lists += 1
+        yield [{"metadata": {"uid": "paged"}}], "3"
+
+    async def stream(self, _path: str, params: dict[str, str], silence: float) -> Any:
+        self.asked.append((params.get("sendInitialEvents", ""), params.get("resourceVersion", "")))
+        for entry in self.streams.pop(0):
+            if isinstance(entry, ApiError):
+                raise entry
+            if entry is None:
+                await asyncio.Event().wait()
+            yield entry
+        if not self.streams:
+            await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize(
+    ("streams", "told", "asked"),
+    [
+        # Whole: what changes or goes while the list comes is in it as it is at its end; then the watch goes on.
+        (
+            [
+                [
+                    event("ADDED", "a"), event("ADDED", "b"), event("MODIFIED", "a"), event("DELETED", "b"), END,
+                    event("ADDED", "c", "10"),
+                ],
+                [event("DELETED", "c", "11")],
+            ],
+            [["a"], "+c", "-c"],
+            [("true", ""), ("", "10")],
+        ),
+        # Half a list is none.
+        ([[event("ADDED", "a"), RetryError("broken")], [event("ADDED", "b"), END]], [["b"]], [("true", "")] * 2),
+        # A silent list is broken off.
+        ([[event("ADDED", "a"), None], [END]], [[]], [("true", "")] * 2),
+        # A version that has expired leads to a new streamed list.
+        (
+            [[END], [event("ERROR", code=410)], [END]],
+            [[], []],
+            [("true", ""), ("", "9"), ("true", "")],
+        ),
+        # Servers without it: refused, or (before 1.27) not known, so that no end of the list comes.
+        ([[InvalidError("Forbidden")], []], [["paged"]], [("true", ""), ("", "3")]),
+        ([[event("ADDED", "a"), event("BOOKMARK")], []], [["paged"]], [("true", ""), ("", "3")]),
+        # Streams that break again and again: in pages for once.
+        ([[RetryError("broken")]] * 3 + [[]], [["paged"]], [("true", "")] * 3 + [("", "3")]),
+    ],
+    ids=["whole", "half", "silent", "expired", "refused", "unknown", "broken"],
+)  # fmt: skip
+async def test_streamed_lists(
+    eventually: Eventually, monkeypatch: pytest.MonkeyPatch, streams: list[Any], told: list[Any], asked: list[Any]
+) -> None:
+    monkeypatch.setattr("interlink.vk.apiserver.reflector.FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("interlink.vk.apiserver.reflector.LONGEST_PAUSE", 0.002)
+    monkeypatch.setattr("interlink.vk.apiserver.reflector.LIST_SILENCE", 0.05)
+    api: Any = StreamingApi(*streams)
+    picture = Picture()
+    reflector: Reflector[Any] = Reflector(api, "/api/v1/pods", {}, lambda found: found, picture)
+    task = asyncio.create_task(reflector.run())
+    await eventually(lambda: len(api.asked) >= len(asked) and picture.told == told)
+    task.cancel()
+    assert api.asked == asked
