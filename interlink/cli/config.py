@@ -9,6 +9,7 @@ from interlink.config import Config, load_with_notes
 from interlink.config.entries import FlavorConfig, NamespaceConfig, NodeConfig
 from interlink.config.jobs import check_jobs
 from interlink.config.nodes import node_settings
+from interlink.config.pods import check_pods
 from interlink.config.volumes import volume_policy
 
 
@@ -29,6 +30,7 @@ def run_check(options: argparse.Namespace) -> int:
     check_jobs(config)
     volume_policy(config)
     node_settings(config)
+    check_pods(config)
     for note in notes:
         print(note)
     print("the configuration is good")

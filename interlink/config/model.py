@@ -350,6 +350,18 @@ class Config:
     )
     node_labels: dict[str, str] = setting("NodeLabels", "labels of the node, beside type=virtual-kubelet", {}, "", VK)
     node_taints: list[NodeTaint] = setting("NodeTaints", "taints of the node", DEFAULT_TAINTS, "", VK)
+    kubernetes_address: str = setting(
+        "KubernetesAddress",
+        "HOST or HOST:PORT at which compute nodes reach kube-apiserver, for pods' KUBERNETES_SERVICE_HOST and its kin; "
+        "empty: the cluster's own address of it",
+        "", "KUBERNETESADDRESS", VK,
+    )  # fmt: skip
+    daemon_sets: str = setting(
+        "DaemonSets",
+        "pods of DaemonSets that came only because they tolerate every taint: `ignore` has them wait, `reject` fails "
+        "them, and the DaemonSet tries again",
+        "ignore", "", VK,
+    )  # fmt: skip
     resources: NodeResources = field(
         default_factory=NodeResources,
         metadata={

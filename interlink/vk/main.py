@@ -5,6 +5,7 @@ Called by the command line. On SIGTERM or SIGINT everything stops within seconds
 
 import asyncio
 import logging
+import os
 import signal
 import time
 from collections.abc import Callable, Coroutine
@@ -13,9 +14,11 @@ from typing import Any
 
 from interlink.config import Config
 from interlink.config.nodes import node_settings
+from interlink.config.pods import check_pods, kubernetes_address
 from interlink.vk.apiserver.access import Access, NoAccessError, find_access
 from interlink.vk.apiserver.client import ApiServer
 from interlink.vk.apiserver.errors import ApiError
+from interlink.vk.apiserver.reflector import Reflector
 from interlink.vk.backoff import Backoff
 from interlink.vk.changes import ChangeFeed
 from interlink.vk.edge.client import EdgeClient
@@ -25,6 +28,8 @@ from interlink.vk.leader.fence import Fence
 from interlink.vk.leader.process import Leader, LeasePlace, lease_place, run_process
 from interlink.vk.live import LiveConfig
 from interlink.vk.meter import Meter
+from interlink.vk.services import PATH as SERVICES
+from interlink.vk.services import Service, Services, apiserver_at
 from interlink.vk.supervisor import supervise
 from interlink.vk.tokenfile import TokenFile
 from interlink.vk.virtual_node import Shared, VirtualNode
@@ -43,6 +48,7 @@ def run(config: Config, load: Load | None = None) -> int:
     ``load`` reads the configuration again, so that changes of it are followed.
     """
     node_settings(config)
+    check_pods(config)
     try:
         access, place = find_access(config.kubeconfig), lease_place(config)
     except NoAccessError as error:
@@ -132,8 +138,16 @@ class VirtualKubelet:
         edge = EdgeClient(config.interlink_url, config.interlink_port, token, self.fence, meter.traces("edge"))
         for each in (api, lease_api, edge):
             self._stack.push_async_callback(each.close)
+        address = kubernetes_address(config)
         self.shared = Shared(
-            api=api, lease_api=lease_api, edge=edge, link=Link(), config=config, meter=meter, clock=self.clock
+            api=api,
+            lease_api=lease_api,
+            edge=edge,
+            link=Link(),
+            config=config,
+            meter=meter,
+            services=Services(apiserver_at(*address) if address else None, os.environ),
+            clock=self.clock,
         )
         self.nodes = [VirtualNode(each, self.shared) for each in node_settings(config)]
         self.pinger = Pinger(edge, self.shared.link, self._parts)
@@ -176,13 +190,17 @@ class VirtualKubelet:
         return sorted(partitions), sorted({each.flavor for each in settings if each.flavor and not each.partition})
 
     def _loops(self) -> dict[str, Coroutine[Any, Any, None]]:
-        pulse = self.shared.pulse
+        pulse, services = self.shared.pulse, self.shared.services
+        reflector = Reflector(self.shared.api, SERVICES, {}, Service.from_object, services)
+        reflector.on_refused = services.refused
         feed = ChangeFeed(self.shared.edge, self.shared.link, self.nodes)
         self.pinger.on_life = pulse.watch("ping", 120.0)
         feed.on_life = pulse.watch("changes", 150.0)
+        reflector.on_life = pulse.watch("services", 900.0)
         loops = {
             "ping": self.pinger.run(),
             "changes": feed.run(),
+            "services": reflector.run(),
             "resync": self._resync(),
             "walltime": self._finish(),
         }

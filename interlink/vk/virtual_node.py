@@ -5,9 +5,8 @@ no pod, lease or caller of one node waits for another's.
 """
 
 import asyncio
-import os
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -33,9 +32,11 @@ from interlink.vk.node.lease import Lease
 from interlink.vk.node.walltime import Stage
 from interlink.vk.pods.context import Context
 from interlink.vk.pods.controller import PodController
+from interlink.vk.pods.entrance import Entrance
 from interlink.vk.pods.queue import WorkQueue
 from interlink.vk.pods.store import PodStore
 from interlink.vk.pods.writer import StatusWriter
+from interlink.vk.services import Services
 from interlink.vk.supervisor import Pulse
 from interlink.vk.volumes.contents import Sources
 from interlink.vk.volumes.updates import VolumeUpdates
@@ -56,6 +57,7 @@ class Shared:
     link: Link
     config: Config
     meter: Meter
+    services: Services
     pulse: Pulse = field(default_factory=Pulse)
     #: Says how old pods' tokens are, in epoch seconds.
     clock: Callable[[], float] = time.time
@@ -127,13 +129,15 @@ class VirtualNode:
             writer=self.writer,
             sources=Sources(shared.api, shared.clock),
             allocatable=lambda: self.node.capacity,
-            services=service_variables(os.environ),
+            entrance=Entrance(shared.api, self.store, self.book, shared.config.daemon_sets),
+            services=shared.services,
             place=lambda: place_annotations(self.settings),
             closed=lambda: self.node.stage >= Stage.DRAINED,
         )
         self.updates = VolumeUpdates(context)
         self.pods = PodController(context, self.updates)
         self.store.on_listed = self.pods.look_at_all
+        shared.services.listeners.append(self.queue.kick)
         shared.link.listeners.append(self._on_link)
 
     def loops(self) -> dict[str, Coroutine[Any, Any, None]]:
@@ -210,9 +214,3 @@ def place_annotations(settings: NodeSettings) -> dict[str, str]:
     """Return what tells the edge for which part of the site the node stands; nothing where it is the whole."""
     said = {NODE_PARTITION_ANNOTATION: settings.partition, NODE_FLAVOR_ANNOTATION: settings.flavor}
     return {name: value for name, value in said.items() if value}
-
-
-def service_variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return where kube-apiserver is, as every container is told; nothing outside a cluster."""
-    names = ("KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "KUBERNETES_SERVICE_PORT_HTTPS")
-    return {name: environ[name] for name in names if environ.get(name)}

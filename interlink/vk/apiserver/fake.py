@@ -22,7 +22,8 @@ Json = dict[str, Any]
 
 #: Lists that merge by a key, as the API's types declare; all others are replaced.
 MERGE_KEYS = {"conditions": "type", "addresses": "type", "podIPs": "ip", "hostIPs": "ip"}
-PODS = "/api/v1/pods"
+#: What can be watched, and what the paths of its objects have in them.
+COLLECTIONS = {"/api/v1/pods": "/pods/", "/api/v1/services": "/services/"}
 BUNDLES = "/clustertrustbundles"
 
 
@@ -46,7 +47,7 @@ class FakeApiServer:
         self.clock: Callable[[], float] = time.time
         self.tokens = 0
         self.access = Access("", None, dict)
-        self._history: list[tuple[int, str, Json]] = []
+        self._history: list[tuple[int, str, str, Json]] = []
         self._news = asyncio.Condition()
 
     @asynccontextmanager
@@ -102,8 +103,9 @@ class FakeApiServer:
         self._tell(event, path, value)
 
     def _tell(self, event: str, path: str, value: Json) -> None:
-        if "/pods/" in path:
-            self._history.append((self.version, event, copy.deepcopy(value)))
+        part = next((part for part in COLLECTIONS.values() if part in path), "")
+        if part:
+            self._history.append((self.version, event, part, copy.deepcopy(value)))
             asyncio.ensure_future(self._notify())  # noqa: RUF006 - a test's server
 
     async def _notify(self) -> None:
@@ -118,7 +120,7 @@ class FakeApiServer:
                 return _status(statuses.pop(0), "InternalError", "forced by the test")
         if path.endswith(BUNDLES):
             return self._bundles(path, request.query)
-        if path == PODS:
+        if path in COLLECTIONS:
             return await self._watch(request) if "watch" in request.query else self._list(request)
         body = await request.read()
         document: Json = msgspec.json.decode(body) if body else {}
@@ -196,8 +198,9 @@ class FakeApiServer:
         token = f"token-{self.tokens}-of-{spec['boundObjectRef']['uid']}"
         return _json({"spec": spec, "status": {"token": token, "expirationTimestamp": expires}}, 201)
 
-    def _pods(self, request: web.Request) -> list[Json]:
-        return [value for path, value in sorted(self.objects.items()) if "/pods/" in path and _selected(request, value)]
+    def _items(self, request: web.Request) -> list[Json]:
+        part = COLLECTIONS[request.path]
+        return [value for path, value in sorted(self.objects.items()) if part in path and _selected(request, value)]
 
     def _bundles(self, path: str, query: Mapping[str, str]) -> web.Response:
         """List ClusterTrustBundles of one signer; of label selectors only equality is known here."""
@@ -211,11 +214,11 @@ class FakeApiServer:
     def _list(self, request: web.Request) -> web.Response:
         size = self.page_size or int(request.query.get("limit", "500"))
         start = int(request.query.get("continue") or 0)
-        pods = self._pods(request)
+        items = self._items(request)
         metadata = {"resourceVersion": str(self.version)}
-        if start + size < len(pods):
+        if start + size < len(items):
             metadata["continue"] = str(start + size)
-        return _json({"metadata": metadata, "items": pods[start : start + size]})
+        return _json({"metadata": metadata, "items": items[start : start + size]})
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:
         listing = request.query.get("sendInitialEvents") == "true"
@@ -227,18 +230,18 @@ class FakeApiServer:
         response = web.StreamResponse()
         await response.prepare(request)
         if listing:
-            for pod in self._pods(request):
-                await response.write(msgspec.json.encode({"type": "ADDED", "object": pod}) + b"\n")
+            for item in self._items(request):
+                await response.write(msgspec.json.encode({"type": "ADDED", "object": item}) + b"\n")
             end = {"resourceVersion": str(version), "annotations": {"k8s.io/initial-events-end": "true"}}
             bookmark = {"kind": "Pod", "metadata": end}
             await response.write(msgspec.json.encode({"type": "BOOKMARK", "object": bookmark}) + b"\n")
         while True:
-            while self.watch_errors:
+            while self.watch_errors and request.path.endswith("/pods"):
                 error = {"type": "ERROR", "object": self.watch_errors.pop(0)}
                 await response.write(msgspec.json.encode(error) + b"\n")
                 return response
-            for number, event, value in [entry for entry in self._history if entry[0] > version]:
-                if _selected(request, value):
+            for number, event, part, value in [entry for entry in self._history if entry[0] > version]:
+                if part == COLLECTIONS[request.path] and _selected(request, value):
                     await response.write(msgspec.json.encode({"type": event, "object": value}) + b"\n")
                 version = number
             bookmark = {"kind": "Pod", "metadata": {"resourceVersion": str(version)}}

@@ -17,7 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import msgspec
 
 from interlink.vk.apiserver.client import ApiServer
-from interlink.vk.apiserver.errors import ApiError, GoneError, InvalidError, RetryError, api_error
+from interlink.vk.apiserver.errors import ApiError, ForbiddenError, GoneError, InvalidError, RetryError, api_error
 from interlink.vk.backoff import Backoff
 
 log = logging.getLogger(__name__)
@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+#: Rights come by an administrator's hand.
+REFUSED_PAUSE = 15.0
 #: So many watches that fail one after another, or end without a word, and the version that they began at is doubted.
 FAILED_WATCHES = 3
 #: How long a server may say nothing of a list that it streams, in seconds; it sends bookmarks once a minute.
@@ -69,6 +71,8 @@ class Reflector(Generic[T]):
         self.on_life: Callable[[], None] = lambda: None
         #: How often was listed, and a watch begun.
         self.lists = self.watches = 0
+        #: Called when the server says that this account may not list or watch them; it is tried again all the same.
+        self.on_refused: Callable[[ForbiddenError], None] = lambda _error: None
         self._version = ""
         self._failed = 0
         #: Whether the server streams lists, as far as is known; what has come of one that is under way, by UID.
@@ -95,13 +99,16 @@ class Reflector(Generic[T]):
                 log.info("listing %s again: %s", self.path, error)
                 self._version = ""
                 await backoff.sleep()
+            except ForbiddenError as error:
+                log.warning("%s; trying again, slowly", error)
+                self.on_refused(error)
+                await backoff.sleep(REFUSED_PAUSE)
             except ApiError as error:
                 log.warning("%s; trying again", error)
                 await backoff.sleep(error.retry_after)
             self.on_life()
 
     async def _list(self) -> None:
-        self.lists += 1
         items: list[T] = []
         version = ""
         async for page, page_version in self.api.pages(self.path, self.params):
@@ -111,6 +118,7 @@ class Reflector(Generic[T]):
         self._failed = 0
 
     def _listed(self, items: list[T], version: str) -> None:
+        self.lists += 1
         self.handler.replace(items)
         self._version = version
 

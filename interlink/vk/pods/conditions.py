@@ -1,7 +1,8 @@
 """The pod conditions that a kubelet owns, with their transition times kept while a status does not flip.
 
-Pure; called by ``status.py``. Foreign conditions (readiness gates, PodScheduled) are read, never written;
-DisruptionTarget only where the site itself took the pod's node from it.
+Pure; called by ``status.py``. Foreign conditions (readiness gates, the scheduler's PodScheduled) are read, never
+written; PodScheduled only where no scheduler has placed the pod, DisruptionTarget only where the site itself took the
+pod's node from it.
 """
 
 from typing import Any
@@ -24,6 +25,8 @@ def pod_conditions(pod: Json, phase: str, statuses: dict[str, Json], now: str) -
         "Ready": _ready(spec, containers_ready, old),
         "ContainersReady": containers_ready,
     }
+    if "PodScheduled" not in old:
+        facts["PodScheduled"] = ("True", "", "")
     return [_condition(kind, fact, old.get(kind), generation, now) for kind, fact in facts.items()]
 
 

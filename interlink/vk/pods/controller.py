@@ -1,32 +1,24 @@
 """Brings one pod a step further: looks at all sides, decides, acts, and says when to look again.
 
-``reconcile`` is the work queue's worker. The steps of a pod's life are here, those of its end in ``ending.py``.
+``reconcile`` is the work queue's worker. The steps of a pod's life are here, those of its beginning in ``starting.py``,
+those of its end in ``ending.py``.
 """
 
 import logging
-import time
 from collections import OrderedDict
-from functools import partial
 from typing import Any
 
-from interlink.core.errors import UnsupportedPod
 from interlink.vk.apiserver.errors import ApiError, InvalidError
-from interlink.vk.edge.errors import AwayError, BusyError, DeletedError, RefusedError
-from interlink.vk.events import as_message
-from interlink.vk.gather import NotReadyError, References
-from interlink.vk.objects import fetch
-from interlink.vk.pods import ending
+from interlink.vk.edge.errors import AwayError
+from interlink.vk.pods import ending, starting
 from interlink.vk.pods.context import Context
 from interlink.vk.pods.decision import GONE, Memory, Step, View, decide
 from interlink.vk.pods.queue import RetryLater
 from interlink.vk.pods.record import PodRecord
-from interlink.vk.pods.request import ContainersNotReadyError, create_request
-from interlink.vk.pods.status import EPHEMERAL, patch_needed, rejected_status, reported_status, waiting_status
-from interlink.vk.pods.unsupported import refuse_sources
+from interlink.vk.pods.status import EPHEMERAL, patch_needed, reported_status
 from interlink.vk.times import now_seconds
-from interlink.vk.volumes.contents import Contents, Volumes
 from interlink.vk.volumes.updates import VolumeUpdates
-from interlink.wire.messages import CreateReply, PodStatus
+from interlink.wire.messages import PodStatus
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +81,7 @@ class PodController:
         elif record is None or step is Step.WAIT:
             pass
         elif step is Step.CREATE:
-            await self._create(record, memory)
+            await starting.create(self.context, self.updates, record, memory)
         elif step is Step.REPORT and view.status:
             memory.lost_since = None
             await self._report(record, memory, view.status)
@@ -112,88 +104,6 @@ class PodController:
         self.context.store.forget(uid)
         self.context.book.forget(uid)
         self.updates.look(uid)
-
-    async def _create(self, record: PodRecord, memory: Memory) -> None:
-        context = self.context
-        pod = record.load()
-        if context.closed():
-            # kubelet's own reason and words for a pod that comes while its node shuts down.
-            await self._reject(record, pod, "NodeShutdown", "Pod was rejected as the node is shutting down.")
-            return
-        try:
-            refuse_sources(pod)
-            references = References(partial(fetch, context.api), record.namespace)
-            volumes = Volumes(context.sources, record.load(), references, context.allocatable())
-            request, contents = await create_request(volumes, context.book.cluster, context.services, context.place())
-        except UnsupportedPod as error:
-            await self._reject(record, pod, "UnsupportedPod", str(error))
-            return
-        except ContainersNotReadyError as error:
-            problems = {name: ("CreateContainerConfigError", words) for name, words in error.problems.items()}
-            context.events.pod(pod, "Warning", "Failed", f"Error: {error}")
-            await self._hold(record, pod, problems)
-            raise RetryLater(str(error), 1.0) from error
-        except NotReadyError as error:
-            context.events.pod(pod, "Warning", "FailedMount", str(error))
-            await self._hold(record, pod, {})
-            raise RetryLater(str(error), 1.0) from error
-        newest = context.store.get(record.uid)
-        if newest is None or newest.deleting:
-            self.updates.look(record.uid)
-            return  # it went away meanwhile, and its news are in the queue
-        await self._send(record, pod, memory, request, contents)
-
-    async def _send(
-        self, record: PodRecord, pod: Json, memory: Memory, request: Json, contents: list[Contents]
-    ) -> None:
-        context = self.context
-        # An earlier attempt may have arrived, and then the pod shows what was in that one.
-        first, memory.attempted = not memory.attempted, True
-        self.updates.sending(record.uid, contents)
-        try:
-            reply = await context.edge.create(request)
-        except RefusedError as error:
-            await self._reject(record, pod, error.reason, str(error))
-        except BusyError as error:
-            memory.attempted = not first  # nothing came of this one
-            await self._wait_for_place(record, pod, memory, error)
-            raise RetryLater(str(error), error.retry_after) from error
-        except DeletedError as error:
-            await self._reject(record, pod, "Deleted", f"the edge has deleted this pod: {error}")
-        except AwayError:
-            self.updates.doubt(record.uid)
-            raise
-        else:
-            memory.submitted = time.monotonic()
-            memory.told_away = False
-            self._tell_created(record, pod, reply)
-            if first:
-                self.updates.sent(record.uid)
-            else:
-                self.updates.doubt(record.uid)
-
-    def _tell_created(self, record: PodRecord, pod: Json, reply: CreateReply) -> None:
-        log.info("pod %s: job %s", record, reply.PodJID)
-        self.context.events.pod(pod, "Normal", "Created", f"Created job {reply.PodJID}")
-        if reply.warnings:
-            self.context.events.pod(pod, "Warning", "FieldIgnored", as_message(reply.warnings))
-
-    async def _hold(self, record: PodRecord, pod: Json, problems: dict[str, tuple[str, str]]) -> None:
-        """Say in its status why the pod does not come to the edge yet; it stays Pending."""
-        await self.context.writer.write(record, pod, waiting_status(pod, problems, now_seconds()))
-
-    async def _wait_for_place(self, record: PodRecord, pod: Json, memory: Memory, error: BusyError) -> None:
-        """Have the containers wait in the site's words; each of these is an event once."""
-        memory.told, memory.told_away = memory.told or set(), False
-        if str(error) not in memory.told:
-            memory.told.add(str(error))
-            self.context.events.pod(pod, "Normal", error.reason, str(error))
-        await self._hold(record, pod, {item["name"]: (error.reason, str(error)) for item in pod["spec"]["containers"]})
-
-    async def _reject(self, record: PodRecord, pod: Json, reason: str, words: str) -> None:
-        log.info("pod %s: %s: %s", record, reason, words)
-        self.context.events.pod(pod, "Warning", "FailedCreate", words)
-        await self.context.writer.write(record, pod, rejected_status(pod, reason, words, now_seconds()))
 
     async def _report(self, record: PodRecord, memory: Memory, status: PodStatus) -> None:
         pod = record.load()

@@ -68,10 +68,10 @@ def waiting_status(pod: Json, problems: dict[str, tuple[str, str]], now: str) ->
     """Return the status of a pod that cannot be sent yet; ``problems`` gives some containers' reason and message."""
     spec = pod["spec"]
     main = container_statuses(spec["containers"], [], [], "Always")
-    for entry in main:
-        reason, message = problems.get(entry["name"], ("ContainerCreating", ""))
-        entry["state"] = {"waiting": {"reason": reason, **({"message": message} if message else {})}}
     init = container_statuses(spec.get("initContainers") or [], [], [], "Always")
+    for entry in (*init, *main):
+        reason, message = problems.get(entry["name"], ("PodInitializing" if init else "ContainerCreating", ""))
+        entry["state"] = {"waiting": {"reason": reason, **({"message": message} if message else {})}}
     return _assemble(pod, "Pending", init, main, now)
 
 

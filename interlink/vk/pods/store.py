@@ -19,6 +19,8 @@ class PodStore:
 
     def __init__(self, listener: Callable[[str], None]) -> None:
         self.listener = listener
+        #: Who wants to hear of every change, our own patches too; must cost nothing.
+        self.watchers: list[Callable[[str], None]] = []
         #: Called once, with the first complete list: all that waited for it may be decided now.
         self.on_listed: Callable[[], None] = lambda: None
         self.pods: dict[str, PodRecord] = {}
@@ -65,6 +67,7 @@ class PodStore:
     def _put(self, item: PodRecord) -> None:
         self.pods[item.uid] = item
         self.names[item.namespace, item.name] = item.uid
+        self._tell_watchers(item.uid)
         self.listener(item.uid)
 
     def accept(self, item: PodRecord, *, news: bool) -> None:
@@ -75,6 +78,7 @@ class PodStore:
         known = self.pods.get(item.uid)
         if known and _newer(item.version, known.version):
             self.pods[item.uid] = item
+            self._tell_watchers(item.uid)
             if news:
                 self.listener(item.uid)
 
@@ -88,7 +92,12 @@ class PodStore:
         if self.names.get((item.namespace, item.name)) == item.uid:
             del self.names[item.namespace, item.name]
         self.gone[item.uid] = item
+        self._tell_watchers(item.uid)
         self.listener(item.uid)
+
+    def _tell_watchers(self, uid: str) -> None:
+        for watcher in self.watchers:
+            watcher(uid)
 
     def forget(self, uid: str) -> None:
         """Drop what is kept of a gone pod."""

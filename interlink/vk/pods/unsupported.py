@@ -1,4 +1,4 @@
-"""What the virtual kubelet itself cannot gather for a pod, refused by name. Pure; called by ``controller.py``.
+"""What the virtual kubelet itself cannot gather for a pod, refused by name. Pure; called by ``starting.py``.
 
 What a site cannot do, its plugin refuses; what such a reference would have brought, no plugin ever sees.
 """

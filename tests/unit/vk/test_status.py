@@ -217,12 +217,24 @@ container_status = st.fixed_dictionaries(
 def test_any_report_settles(said: list[Json], policy: str, over: bool, before: list[Json]) -> None:
     """Whatever is said: the result is complete, writes itself once, and only an ended job makes a pod terminal."""
     start = pod(policy, names=("a", "b"))
+    start["status"]["conditions"] = [{"type": "PodScheduled", "status": "True"}]
     first = reported_status(start, wire(*before), NOW)
+    first["conditions"] += start["status"]["conditions"]
     current = {**start, "status": first}
     status = reported_status(current, wire(*said, ended=over), NOW)
     assert [entry["name"] for entry in status["containerStatuses"]] == ["a", "b"]
     assert (status["phase"] in ("Succeeded", "Failed")) == over
+    status["conditions"] += start["status"]["conditions"]
     again = reported_status({**start, "status": status}, wire(*said, ended=over), "2026-02-02T00:00:00Z")
     assert not patch_needed(status, {key: again[key] for key in again if key != "containerStatuses"})
     if not over:
         assert not patch_needed(status, again)
+
+
+def test_a_pod_that_no_scheduler_has_placed_is_said_to_be_scheduled_once() -> None:
+    """As under a kubelet; the scheduler's own word is left alone."""
+    bare = pod("Never")
+    said = reported_status(bare, wire(RUNNING), NOW)
+    assert [each["status"] for each in said["conditions"] if each["type"] == "PodScheduled"] == ["True"]
+    again = reported_status({**bare, "status": said}, wire(RUNNING), NOW)
+    assert not [each for each in again["conditions"] if each["type"] == "PodScheduled"]
