@@ -55,7 +55,8 @@ class ChangeFeed:
             self.on_life()
             if not self.link.answered.is_set():
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self.link.answered.wait(), POLL_SECONDS)
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await self.link.answered.wait()
                 continue
             try:
                 if self.link.has_changes:

@@ -6,7 +6,7 @@ exceptions are translated here and nowhere else: callers see ``errors.py`` only.
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -108,7 +108,7 @@ class ApiServer:
         }
         return await self._request("DELETE", path, body=options)
 
-    async def stream(self, path: str, params: Params, silence: float) -> AsyncIterator[bytes]:
+    async def stream(self, path: str, params: Params, silence: float) -> AsyncGenerator[bytes, None]:
         """Yield the raw lines of a streamed answer; ``silence`` seconds without a byte are a RetryError."""
         what = f"GET {path}"
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=silence)

@@ -12,6 +12,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from contextlib import aclosing
 from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
@@ -141,9 +142,10 @@ class Reflector(Generic[T]):
         seconds = random.randint(300, 600)  # noqa: S311 - only spreads reconnections
         params = {**self.params, **how, "watch": "1", "allowWatchBookmarks": "true", "timeoutSeconds": str(seconds)}
         try:
-            async with asyncio.timeout(None) as limit:
+            lines = self.api.stream(self.path, params, silence=seconds + 15)
+            async with asyncio.timeout(None) as limit, aclosing(lines):
                 self._bound(limit)
-                async for line in self.api.stream(self.path, params, silence=seconds + 15):
+                async for line in lines:
                     self._take(line)
                     self._bound(limit)
                     self.on_life()

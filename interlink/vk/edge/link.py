@@ -70,8 +70,10 @@ class Link:
 
     async def wait_for_doubt(self, seconds: float) -> None:
         """Wait until somebody doubts, or so many seconds."""
+        # Not wait_for, which before Python 3.12 forgets a cancellation that comes with what it waits for.
         try:
-            await asyncio.wait_for(self._doubted.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._doubted.wait()
         except TimeoutError:
             return
         self._doubted.clear()

@@ -90,7 +90,8 @@ class KubeletServer:
             await asyncio.sleep(FIRST_REFRESH_SECONDS)
             if self._authorities:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._doubted.wait(), REFRESH_SECONDS)
+                    async with asyncio.timeout(REFRESH_SECONDS):
+                        await self._doubted.wait()
 
     def _renew(self) -> None:
         # A new context each time: sessions of an older one, and CAs that are trusted no more, end with it.

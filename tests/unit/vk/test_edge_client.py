@@ -1,5 +1,6 @@
 """The InterLink client: what each answer means for the pod, token and sockets."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from aiohttp import web
 from interlink.vk.edge.client import EdgeClient, words
 from interlink.vk.edge.errors import AwayError, BusyError, DeletedError, RefusedError, UnknownPodError
 from interlink.vk.edge.fake import FakeEdge
+from interlink.vk.edge.link import Link
 from interlink.vk.tokenfile import TokenFile
 
 POD = {"metadata": {"uid": "u", "name": "p"}}
@@ -155,3 +157,14 @@ async def test_addresses(url: str, base: str) -> None:
     client = EdgeClient(url, 3000, TokenFile(None))
     assert client.base == base
     await client.close()
+
+
+async def test_a_loop_that_is_ended_while_somebody_doubts_ends() -> None:
+    """Python 3.11's wait_for would forget the one for the other, and the process would never end."""
+    link = Link()
+    waiting = asyncio.create_task(link.wait_for_doubt(60))
+    await asyncio.sleep(0)
+    link.doubt()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting

@@ -53,7 +53,7 @@ async def test_each_is_registered_with_what_is_its_own(nodes: World, eventually:
 
 async def test_pods_of_both_run_and_end_by_one_feed(nodes: World, eventually: Eventually) -> None:
     ids = [
-        nodes.add_pod(name, spec={"nodeName": host})["metadata"]["uid"]
+        nodes.add_pod(name, spec={"nodeName": host, "tolerations": [{"operator": "Exists"}]})["metadata"]["uid"]
         for name, host in (("on-cpu", "vk-test"), ("on-gpu", "vk-gpu"))
     ]
     async with nodes.running() as first:
@@ -101,7 +101,7 @@ async def test_a_node_for_a_part_of_the_site_has_its_capacity_and_its_pods_go_th
 
 
 async def test_a_relist_of_one_node_loses_no_pod_of_another(nodes: World, eventually: Eventually) -> None:
-    uid = nodes.add_pod("on-gpu", spec={"nodeName": "vk-gpu"})["metadata"]["uid"]
+    uid = nodes.add_pod("on-gpu", spec={"nodeName": "vk-gpu", "tolerations": [{"operator": "Exists"}]})["metadata"]["uid"]
     async with nodes.running():
         await eventually(lambda: uid in nodes.edge.statuses)
         nodes.api.compact()
