@@ -54,7 +54,8 @@ def came_by_chance(pod: Json, node: Json) -> bool:
     spec = pod["spec"]
     tolerations = spec.get("tolerations") or []
     own = {taint["key"] for taint in _taints(node) if not taint["key"].startswith("node.kubernetes.io/")}
-    meant = any(each.get("key") in own for each in tolerations) or set(spec.get("nodeSelector") or ()) - _ANY_NODE
+    chosen = {*(spec.get("nodeSelector") or ()), *_wanted_labels(spec)} - _ANY_NODE
+    meant = bool(chosen) or any(each.get("key") in own for each in tolerations)
     return not meant and any(not each.get("key") and each.get("operator") == "Exists" for each in tolerations)
 
 
@@ -181,13 +182,24 @@ def _tolerates(toleration: Json, taint: Json) -> bool:
     return bool(toleration.get("key")) and (toleration.get("value") or "") == (taint.get("value") or "")
 
 
+def _wanted_labels(spec: Json) -> set[str]:
+    """Return the labels that the required node affinity wants of a node; what a node must not have chooses no kind."""
+    terms = _required(spec).get("nodeSelectorTerms") or ()
+    expressions = [each for term in terms for each in term.get("matchExpressions") or ()]
+    return {each["key"] for each in expressions if each.get("operator") not in ("NotIn", "DoesNotExist")}
+
+
+def _required(spec: Json) -> Json:
+    affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
+    return affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
+
+
 def _selects(spec: Json, node: Json) -> bool:
     """Whether the pod's node selector and required node affinity match the node."""
     labels = _labels(node)
     if any(labels.get(name) != value for name, value in (spec.get("nodeSelector") or {}).items()):
         return False
-    affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
-    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
+    required = _required(spec)
     if not required:
         return True
     fields = {"metadata.name": node["metadata"]["name"]}

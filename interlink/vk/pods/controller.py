@@ -16,6 +16,7 @@ from interlink.vk.pods.decision import GONE, Memory, Step, View, decide
 from interlink.vk.pods.queue import RetryLater
 from interlink.vk.pods.record import PodRecord
 from interlink.vk.pods.status import EPHEMERAL, patch_needed, reported_status
+from interlink.vk.pods.transitions import happenings
 from interlink.vk.times import now_seconds
 from interlink.vk.volumes.updates import VolumeUpdates
 from interlink.wire.messages import PodStatus
@@ -109,13 +110,13 @@ class PodController:
         pod = record.load()
         desired = reported_status(pod, status, now_seconds())
         old = pod.get("status") or {}
-        running, news = _running(old), patch_needed(old, desired)
+        news = patch_needed(old, desired)
         if not await self.context.writer.write(record, pod, desired):
             return
         if desired.get("ephemeralContainerStatuses") and not old.get("ephemeralContainerStatuses"):
             self.context.events.pod(pod, "Warning", "FieldIgnored", EPHEMERAL[1])
-        for name in sorted(_running(desired) - running):
-            self.context.events.pod(pod, "Normal", "Started", f"Started container {name}")
+        for happening in happenings(pod, old, desired):
+            self.context.events.pod(pod, *happening)
         self._tell_event(pod, memory, status, news=news)
 
     def _tell_event(self, pod: Json, memory: Memory, status: PodStatus, *, news: bool) -> None:
@@ -138,11 +139,3 @@ class PodController:
         view.memory.told_away = True
         log.warning("pod %s: waits for the edge: %s", view.record, error)
         self.context.events.pod(view.record.load(), "Warning", "InterLinkUnreachable", f"{error}; trying again")
-
-
-def _running(status: Json) -> set[str]:
-    return {
-        container["name"]
-        for container in status.get("containerStatuses") or []
-        if "running" in (container.get("state") or {})
-    }

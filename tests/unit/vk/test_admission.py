@@ -163,6 +163,22 @@ def test_daemon_sets_that_mean_every_node(tolerations: list[Json], selector: Jso
     assert came_by_chance(pod(tolerations=tolerations, nodeSelector=selector), NODE) == chance
 
 
+@pytest.mark.parametrize(
+    ("operator", "key", "chance"),
+    [
+        ("In", "type", False),
+        ("Exists", "cores", False),
+        ("NotIn", "eks.amazonaws.com/compute-type", True),
+        ("DoesNotExist", "type", True),
+        ("In", "kubernetes.io/arch", True),
+    ],
+)
+def test_a_daemon_set_means_a_kind_of_node_by_what_it_wants_of_one(operator: str, key: str, chance: bool) -> None:
+    terms = [{"matchExpressions": [{"key": key, "operator": operator, "values": ["x"]}]}]
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+    assert came_by_chance(pod(tolerations=[EVERYTHING], affinity={"nodeAffinity": required}), NODE) == chance
+
+
 def owned(kind: str) -> Json:
     return {"ownerReferences": [{"kind": kind, "controller": True, "name": "o", "uid": "1", "apiVersion": "v1"}]}
 

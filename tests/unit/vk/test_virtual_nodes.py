@@ -101,7 +101,9 @@ async def test_a_node_for_a_part_of_the_site_has_its_capacity_and_its_pods_go_th
 
 
 async def test_a_relist_of_one_node_loses_no_pod_of_another(nodes: World, eventually: Eventually) -> None:
-    uid = nodes.add_pod("on-gpu", spec={"nodeName": "vk-gpu", "tolerations": [{"operator": "Exists"}]})["metadata"]["uid"]
+    uid = nodes.add_pod("on-gpu", spec={"nodeName": "vk-gpu", "tolerations": [{"operator": "Exists"}]})["metadata"][
+        "uid"
+    ]
     async with nodes.running():
         await eventually(lambda: uid in nodes.edge.statuses)
         nodes.api.compact()
