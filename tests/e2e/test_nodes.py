@@ -1,11 +1,8 @@
 """Virtual nodes of a test's own in the real cluster: what others put there, several of one process, an end in time."""
 
-import asyncio
-import itertools
 import json
 import time
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +11,8 @@ import pytest
 from interlink.config import NodeTaint
 from interlink.config.entries import NodeConfig
 from interlink.core.quantity import parse_quantity
-from interlink.vk.apiserver.access import from_kubeconfig
-from interlink.vk.apiserver.client import ApiServer
 from interlink.vk.main import WalltimeOverError
-from tests.e2e.cluster import Cluster, Object, pod
+from tests.e2e.cluster import Cluster, Object
 from tests.e2e.kubelet import OwnKubelet
 from tests.e2e.slurm import Slurm
 from tests.e2e.waiting import wait_for
@@ -226,36 +221,3 @@ def _leaves(pods: str, name: str) -> bool:
     """Whether the pod is gone or about to go."""
     found = {item["metadata"]["name"]: item for item in json.loads(pods)["items"]}
     return name not in found or "deletionTimestamp" in found[name]["metadata"]
-
-
-def test_the_lease_is_renewed_in_time_while_kube_apiserver_has_all_it_can_do(cluster: Cluster, bed: Bed) -> None:
-    """The deployed virtual kubelet's, whose requests have their FlowSchema; an administrator's flood has no limits."""
-    made, renewals = asyncio.run(_flood(bed, cluster.namespace, seconds=40.0))
-    cluster.kubectl("delete", "--raw", f"/api/v1/namespaces/{cluster.namespace}/pods", timeout=300)
-    gaps = [(later - earlier).total_seconds() for earlier, later in itertools.pairwise(renewals)]
-    print(f"{made} pods created in 40 s; {len(renewals)} renewals, the longest gap {max(gaps):.1f} s")
-    assert made > 1000
-    assert len(gaps) >= 2
-    assert max(gaps) < 15
-
-
-async def _flood(bed: Bed, namespace: str, seconds: float) -> tuple[int, list[datetime]]:
-    """Create pods that nobody can bind, as fast as the server takes them; return how many, and the lease's times."""
-    body = pod("x", script="true", nodeSelector={"no": "node"})
-    end, made, renewals = time.monotonic() + seconds, 0, dict[datetime, None]()
-
-    async def create(api: ApiServer, worker: int) -> None:
-        nonlocal made
-        while time.monotonic() < end:
-            made += 1
-            named = {**body, "metadata": {"name": f"flood-{worker}-{made}"}}
-            await api.post(f"/api/v1/namespaces/{namespace}/pods", named)
-
-    async with ApiServer(from_kubeconfig(bed.kubeconfig)) as api, ApiServer(from_kubeconfig(bed.kubeconfig)) as other:
-        workers = [asyncio.create_task(create(api, worker)) for worker in range(64)]
-        while time.monotonic() < end:
-            lease = await other.get("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/interlink")
-            renewals[datetime.fromisoformat(lease["spec"]["renewTime"])] = None
-            await asyncio.sleep(0.2)
-        await asyncio.gather(*workers)
-    return made, list(renewals)
