@@ -236,6 +236,8 @@ class Plan(msgspec.Struct, kw_only=True, rename="camel"):
     init_containers: list[PlanContainer] = []
     containers: list[PlanContainer]
     names: PlanNames | None = None
+    #: What stands for the node's address in the containers' environments, command lines and sub-paths.
+    address_token: str = ""
     mpi: PlanMpi | None = None
     egress: PlanEgress | None = None
     #: A container's log goes on in NAME.log.1, NAME.log.2 … when a file is this large; so many full ones are kept.

@@ -10,6 +10,7 @@ import signal
 import time
 from typing import Any, Dict, Optional
 
+from interlink.runner.addresses import with_address
 from interlink.runner.container import Container
 from interlink.runner.cpus import Cpus
 from interlink.runner.egress import Egress
@@ -37,6 +38,7 @@ class PodRunner:
     """One run of one pod in one job."""
 
     def __init__(self, plan: Dict[str, Any], job: str, guard: Guard, reporter: Reporter) -> None:
+        plan = with_address(plan, reporter.address)
         self.plan, self.job, self.guard, self.reporter = plan, job, guard, reporter
         self.runtime = runtime_of(plan)
         self.images: Dict[str, Image] = {}

@@ -16,12 +16,20 @@ EXTENSION_CHANGES = "changes"
 EXTENSION_UPDATE = "update"
 #: ``/getLogs`` knows ``LogOptions.Stream``; where a plugin does not, both streams would come.
 EXTENSION_STREAMS = "log-streams"
+#: Where a pod's own address is asked for (status.podIP and its kin), which nobody knows before its job has a node, the
+#: plugin takes ``address_token`` in its place: in a container's environment, command line and sub-paths.
+EXTENSION_ADDRESS = "address"
 
 #: Annotation by which a virtual kubelet tells a plugin whose pod it is: the UID of its cluster's kube-system namespace.
 CLUSTER_ANNOTATION = "interlink.io/cluster"
 #: Annotations by which it tells for which partition or flavor the pod's node stands (docs/jobs.md says how they count).
 NODE_PARTITION_ANNOTATION = "interlink.io/node-partition"
 NODE_FLAVOR_ANNOTATION = "interlink.io/node-flavor"
+
+
+def address_token(uid: str) -> str:
+    """Return what stands for the address of the node that the pod's job will have."""
+    return f"INTERLINK-ADDRESS-{uid}"
 
 
 class PodCreateRequest(msgspec.Struct, kw_only=True):

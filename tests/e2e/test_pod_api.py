@@ -135,6 +135,17 @@ def test_a_pod_has_the_names_that_it_says(cluster: Cluster, bed: Bed) -> None:
     assert not ignored(cluster, "names")
 
 
+def test_a_pod_is_told_its_own_address(cluster: Cluster) -> None:
+    env = [
+        {"name": name, "valueFrom": {"fieldRef": {"fieldPath": f"status.{path}"}}}
+        for name, path in (("POD_IP", "podIP"), ("HOST_IP", "hostIP"), ("POD_IPS", "podIPs"))
+    ]
+    command = ["sh", "-c", "echo $POD_IP $HOST_IP $POD_IPS $0", "$(POD_IP):80"]
+    cluster.start("addressed", containers=[container("", env=env, command=command)])
+    address = cluster.wait_phase("addressed", "Succeeded", "Failed")["status"]["podIP"]
+    assert cluster.logs("addressed").split() == [address, address, address, f"{address}:80"]
+
+
 def test_a_debug_container_says_why_it_waits(cluster: Cluster) -> None:
     cluster.start("patient", script="sleep 60")
     cluster.wait_phase("patient", "Running")

@@ -15,7 +15,7 @@ from interlink.core.pod.registries import registry_credentials
 from interlink.core.pod.runtime import Runtimes, plan_runtime
 from interlink.core.pod.unsupported import refuse_unsupported
 from interlink.core.pod.volumes import VolumePolicy, plan_volumes, refuse_devices
-from interlink.wire.messages import RetrievedPodData
+from interlink.wire.messages import RetrievedPodData, address_token
 from interlink.wire.pod import Pod, SecurityContext
 
 _GRACE_SECONDS = 30
@@ -73,6 +73,7 @@ def build_plan(request: RetrievedPodData, *, folder: str, spool: str, settings: 
         scratch=policy.scratch,
         protected=list(policy.protected),
         names=plan_names(pod, runtime.kind),
+        address_token=address_token(pod.uid),
         init_containers=init,
         containers=main,
     )

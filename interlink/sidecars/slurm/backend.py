@@ -35,6 +35,7 @@ from interlink.sidecars.slurm.submit import JobSettings, Submitter
 from interlink.sidecars.slurm.update import Updater
 from interlink.sidecars.slurm.worker import Worker
 from interlink.wire.messages import (
+    EXTENSION_ADDRESS,
     EXTENSION_CHANGES,
     EXTENSION_STREAMS,
     EXTENSION_UPDATE,
@@ -155,7 +156,7 @@ class SlurmBackend:
             resources=self._offers.total(),
             partitions={name: offer for name in partitions if (offer := self._offers.partition(name))} or None,
             flavors={name: offer for name in flavors if (offer := self._offers.flavor(name))} or None,
-            extensions=[EXTENSION_CHANGES, EXTENSION_UPDATE, EXTENSION_STREAMS],
+            extensions=[EXTENSION_CHANGES, EXTENSION_UPDATE, EXTENSION_STREAMS, EXTENSION_ADDRESS],
         )
 
     def close(self) -> None:

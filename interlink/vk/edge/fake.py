@@ -31,7 +31,8 @@ class FakeEdge:
         #: A status and body to answer every request, or those on one path, with: {"": (503, {...})}.
         self.failures: dict[str, tuple[int, Json]] = {}
         self.reply = PingReply(
-            extensions=["changes", "update", "log-streams"], resources=Resources(cpu="128", memory="512Gi", pods="1000")
+            extensions=["changes", "update", "log-streams", "address"],
+            resources=Resources(cpu="128", memory="512Gi", pods="1000"),
         )
         #: What the last ping asked about.
         self.asked = ""

@@ -8,7 +8,13 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from interlink.wire.messages import EXTENSION_CHANGES, EXTENSION_STREAMS, EXTENSION_UPDATE, PingReply
+from interlink.wire.messages import (
+    EXTENSION_ADDRESS,
+    EXTENSION_CHANGES,
+    EXTENSION_STREAMS,
+    EXTENSION_UPDATE,
+    PingReply,
+)
 
 
 class Link:
@@ -45,6 +51,11 @@ class Link:
     def has_streams(self) -> bool:
         """Whether the plugin can tell a log's two streams apart."""
         return bool(self.reply and EXTENSION_STREAMS in (self.reply.extensions or []))
+
+    @property
+    def has_address(self) -> bool:
+        """Whether the plugin puts a pod's address in where it is asked for."""
+        return bool(self.reply and EXTENSION_ADDRESS in (self.reply.extensions or []))
 
     def up(self, reply: PingReply) -> None:
         """Take a ping's answer."""

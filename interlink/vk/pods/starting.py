@@ -14,6 +14,7 @@ from interlink.vk.edge.errors import AwayError, BusyError, DeletedError, Refused
 from interlink.vk.events import as_message
 from interlink.vk.gather import NotReadyError, References
 from interlink.vk.objects import fetch
+from interlink.vk.pods.addresses import with_address
 from interlink.vk.pods.admission import Refusal
 from interlink.vk.pods.context import Context
 from interlink.vk.pods.decision import Memory
@@ -109,7 +110,9 @@ async def _gather(context: Context, record: PodRecord, pod: Json) -> _Gathered:
     links = pod["spec"].get("enableServiceLinks") is not False
     services = context.services.variables(record.namespace, links=links)
     references = References(partial(fetch, context.api), record.namespace)
-    volumes = Volumes(context.sources, record.load(), references, context.allocatable())
+    # The copy that is changed; a plugin that takes the token is told where an address is asked for.
+    shown = with_address(record.load()) if context.link.has_address else record.load()
+    volumes = Volumes(context.sources, shown, references, context.allocatable())
     try:
         made = await create_request(volumes, context.book.cluster, services, context.place())
     except ContainersNotReadyError as error:

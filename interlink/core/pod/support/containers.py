@@ -16,7 +16,7 @@ _OPTIONAL = "nothing where it is missing"
 
 CONTAINER = (
     Row(field="name", done="a DNS label"),
-    Row(field="image", done="pulled once for each digest, into the site's cache; see `ImagePrefix`"),
+    Row(field="image", done="pulled once for each digest, into the site's cache; see `ImagePrefix`; straight on the host there is none"),
     Row(field="imagePullPolicy", done="by the cache of the site: Always asks the registry for the digest"),
     Row(field="command", done="takes the place of the image's entrypoint; `$(VAR)` is expanded"),
     Row(field="args", done="likewise, of its arguments"),
@@ -60,7 +60,7 @@ _ENVIRONMENT: dict[str, tuple[Row, ...]] = {
     "EnvVarSource": (
         Row(field="configMapKeyRef", of="ConfigMapKeySelector", done=_REFERENCE),
         Row(field="secretKeyRef", of="SecretKeySelector", done=_REFERENCE),
-        Row(field="fieldRef", of="ObjectFieldSelector", done="the pod's name, namespace, UID, labels, annotations, node, service account, addresses"),
+        Row(field="fieldRef", of="ObjectFieldSelector", done="the pod's name, namespace, UID, labels, annotations, node, service account; its addresses are those of its compute node, put in there"),
         Row(field="resourceFieldRef", of="ResourceFieldSelector", done="in units of the divisor, rounded up; without a limit, what the virtual node has"),
         Row(field="fileKeyRef", since="1.34", elsewhere=True, refused='container "…": variable … is from fileKeyRef, which is not supported on this node'),
     ),

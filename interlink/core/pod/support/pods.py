@@ -1,13 +1,13 @@
 """The rows of v1.PodSpec and of what only it holds: data, read by ``look`` and ``page``."""
 
-from interlink.core.pod.support.model import NEVER, Row, only, other_than
+from interlink.core.pod.support.model import Row, only, other_than
 
 _HERE = "has no effect under this container runtime: names are looked up as on the compute node"
 _HOSTNAME = "has no effect under this container runtime: containers see the compute node's host name"
 #: The runtimes under which a pod has names of its own; seen with apptainer 1.4.5.
 NAMING = ("apptainer",)
 _BATCH = "is not possible on a batch site"
-_RESTRICTED = "nothing has to be done: a container has the rights of the job's user and no others, under any profile"
+_RESTRICTED = "RuntimeDefault and Unconfined are the same here: a container has the rights of the job's user, and can get no others"
 
 _PLACING = (
     Row(field="affinity", cluster=True, done="by the scheduler, which chooses among nodes of the cluster; on which compute node a pod runs, Slurm chooses"),
@@ -43,7 +43,7 @@ _PARTS = (
     Row(field="serviceAccount", done="the old name of `serviceAccountName`"),
     Row(field="serviceAccountName", done="whose tokens the pod gets"),
     Row(field="automountServiceAccountToken", cluster=True, done="admission adds the volume, or does not"),
-    Row(field="enableServiceLinks", ignored="has no effect: of the cluster's services only KUBERNETES_SERVICE_* is told", when=NEVER),
+    Row(field="enableServiceLinks", done="variables of the namespace's Services and of kube-apiserver, or of the latter alone ([pods.md](pods.md))"),
     Row(field="overhead", done="on top of what the containers ask for"),
     Row(field="resources", of="PodResources", done="the job's: a limit takes the place of the containers' sum, a request where it is larger"),
     Row(field="resourceClaims", refused=f"{_BATCH}: devices are asked for by their resource (nvidia.com/gpu)"),
@@ -76,8 +76,8 @@ _CONTEXTS = {
     "runAsGroup": Row(field="runAsGroup", elsewhere=True, done=_NOT_ITS_USER, refused="…: runAsGroup … is not possible: the job's group is that of …"),
     "runAsNonRoot": Row(field="runAsNonRoot", done="a kubelet's check of the image's user: CreateContainerConfigError ([runtimes.md](runtimes.md))"),
     "seLinuxOptions": Row(field="seLinuxOptions", ignored=_SELINUX),
-    "seccompProfile": Row(field="seccompProfile", of="SeccompProfile", done="the site's runtime sets it"),
-    "appArmorProfile": Row(field="appArmorProfile", of="AppArmorProfile", done="as seccompProfile"),
+    "seccompProfile": Row(field="seccompProfile", of="SeccompProfile", done="as the site's runtime does it by default: apptainer loads no filter"),
+    "appArmorProfile": Row(field="appArmorProfile", of="AppArmorProfile", done="likewise: apptainer sets no profile"),
     "windowsOptions": Row(field="windowsOptions", ignored=_WINDOWS),
 }  # fmt: skip
 #: The rows that v1.PodSecurityContext and v1.SecurityContext have alike.
