@@ -9,7 +9,7 @@ SHELL_SCRIPTS = $(shell git ls-files -co --exclude-standard ':!*.j2' ':!*.py' | 
 export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help python demo demo-down clean test test-fast bench-slurm bench-vk check check-format check-types check-imports check-ansible check-shell \
-	check-runner format kubeconfig venv constraints docs
+	check-runner format kubeconfig venv constraints docs kustomizations
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -77,6 +77,9 @@ $(VENV)/installed: pyproject.toml constraints.txt | python
 docs: $(VENV)/installed ## write the generated documentation again
 	@$(BIN)/interlink config reference > docs/configuration.md
 	@$(BIN)/interlink pod-api > docs/pod-api.md
+
+kustomizations: $(VENV)/installed ## write the manifests of kustomizations/ again, from templates/cluster
+	@$(BIN)/python -m tests.demo.kustomizations
 
 constraints: ## take the newest versions of all dependencies into constraints.txt
 	@$(or $(PYTHON),python3) -m tests.demo constraints

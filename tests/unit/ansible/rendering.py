@@ -27,6 +27,8 @@ SITE = {
 NODE = {
     "name": "hpc",
     "object": "vk-hpc",
+    "nodes": ["hpc"],
+    "replicas": 2,
     "cluster_object": "interlink-vk-hpc",
     "object_labels": {"app.kubernetes.io/name": "interlink-vk", "app.kubernetes.io/instance": "hpc"},
     "edge": "edge1",
@@ -36,6 +38,12 @@ NODE = {
     "resources": {"requests": {"cpu": "100m"}},
     "config": "InterlinkURL: http://192.0.2.1\nInterlinkPort: 3000\nNodeName: hpc\n",
 }
+
+
+def role_vars(role: str) -> dict[str, Any]:
+    """Return a role's vars as they stand in the file."""
+    file = ROLES / role / "vars" / "main.yml"
+    return yaml.safe_load(file.read_text()) or {} if file.exists() else {}
 
 
 def roles() -> list[str]:
@@ -53,7 +61,7 @@ def variables(**given: Any) -> dict[str, Any]:
     """Return all roles' defaults, what a site says, and what the test says."""
     found: dict[str, Any] = {}
     for role in roles():
-        found |= defaults(role)
+        found |= defaults(role) | role_vars(role)
     return found | SITE | given
 
 
