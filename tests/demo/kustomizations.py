@@ -15,7 +15,7 @@ NAMESPACE, NODE = "vk", "interlink"
 HEAD = "# Made from templates/cluster/{}.yaml.j2 by `make kustomizations`; change that one, or kustomization.yaml.\n"
 
 
-def variables(namespace: str = NAMESPACE, node: str = NODE) -> dict[str, Any]:
+def variables(namespace: str = NAMESPACE, node: str = NODE, manager: str = "kustomize") -> dict[str, Any]:
     """Return what the templates are filled in with; other values change what kustomization.yaml's settings change."""
     virtual_kubelet = {
         "name": NODE,
@@ -25,14 +25,14 @@ def variables(namespace: str = NAMESPACE, node: str = NODE) -> dict[str, Any]:
         "object_labels": {
             "app.kubernetes.io/name": "interlink-vk",
             "app.kubernetes.io/instance": NODE,
-            "app.kubernetes.io/managed-by": "kustomize",
+            "app.kubernetes.io/managed-by": manager,
         },
         "image": "interlink-vk:latest",
         "replicas": 2,
         "node_selector": {},
         "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}},
     }
-    return {"interlink_namespace": namespace, "cluster_manager": "kustomize", "cluster_nodes": [virtual_kubelet]}
+    return {"interlink_namespace": namespace, "cluster_manager": manager, "cluster_nodes": [virtual_kubelet]}
 
 
 def manifest(name: str, **settings: str) -> str:
