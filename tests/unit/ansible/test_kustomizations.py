@@ -74,7 +74,7 @@ def test_namespace_and_node_set_once_reach_every_place_that_holds_them() -> None
 
 def test_the_configuration_is_one_that_the_virtual_kubelet_takes() -> None:
     (generated,) = (entry for entry in kustomization()["configMapGenerator"] if entry["name"] != "site")
-    assert (generated["name"], generated["files"]) == ("vk-interlink", ["InterLinkConfig.yaml"])
+    assert (generated["name"], generated["files"]) == ("vk-interlink-config", ["InterLinkConfig.yaml"])
     (deployment,) = (item for item in manifests() if item["kind"] == "Deployment")
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     environ = {entry["name"]: entry.get("value", "10.0.0.1") for entry in container["env"]}
@@ -82,6 +82,13 @@ def test_the_configuration_is_one_that_the_virtual_kubelet_takes() -> None:
     assert (config.node_name, config.kubelet_port, config.health_port) == ("interlink", 10250, 10248)
     assert str(config.vk_token_file).startswith(container["volumeMounts"][1]["mountPath"])
     assert config.leader_election_lease == "vk-interlink"
+
+
+def test_kustomize_renames_nothing_that_it_should_not() -> None:
+    """A generated ConfigMap gets another name, and a Role's resourceNames that equals the old one, too."""
+    generated = {entry["name"] for entry in kustomization()["configMapGenerator"]}
+    named = [rule.get("resourceNames") or [] for item in manifests() for rule in item.get("rules", [])]
+    assert not generated & {name for names in named for name in names}
 
 
 def deployed() -> tuple[Json, Json]:
