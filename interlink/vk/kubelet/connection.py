@@ -114,7 +114,7 @@ class Connection:
     async def serve(self) -> None:
         """Serve requests until the client goes or breaks the protocol."""
         try:
-            while (request := await asyncio.wait_for(self._next_request(), IDLE_SECONDS)) is not None:
+            while (request := await self._request_in_time()) is not None:
                 if not await self._answer(request):
                     return
                 if self.protocol.our_state is h11.MUST_CLOSE:
@@ -136,6 +136,10 @@ class Connection:
                 await self.stream.write(data)
         except TimeoutError as error:
             raise ClientError(f"the client takes nothing for {patience:.0f} s") from error
+
+    async def _request_in_time(self) -> Request | None:
+        async with asyncio.timeout(IDLE_SECONDS):
+            return await self._next_request()
 
     async def _next_request(self) -> Request | None:
         head: h11.Request | None = None

@@ -114,7 +114,10 @@ class KubeletServer:
     async def _serve(self, stream: TlsStream, connection: Connection) -> None:
         seconds = 0.0
         try:
-            await asyncio.wait_for(stream.handshake(), HANDSHAKE_SECONDS)
+            # Not wait_for, here and below: before Python 3.12 it forgets a cancellation that comes with what it waits
+            # for, and a connection that was to make room, or to end with the server, would go on.
+            async with asyncio.timeout(HANDSHAKE_SECONDS):
+                await stream.handshake()
             await connection.serve()
             seconds = GOODBYE_SECONDS
         except ssl.SSLCertVerificationError as error:

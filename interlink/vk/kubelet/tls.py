@@ -62,7 +62,8 @@ class TlsStream:
         try:
             self._flush()
             self._writer.write_eof()
-            await asyncio.wait_for(self._until_taken(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._until_taken()
         except (OSError, TimeoutError) as error:
             log.debug("kubelet port: no goodbye: %s", error)
         finally:

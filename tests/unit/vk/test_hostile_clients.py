@@ -189,6 +189,35 @@ async def test_a_client_that_waits_to_be_told_to_go_on_is_told(client: Client) -
     writer.close()
 
 
+async def test_a_connection_that_is_ended_as_its_request_comes_ends() -> None:
+    asked = asyncio.Event()
+
+    class Last:
+        """A stream whose request comes with the end of its task."""
+
+        def peer_certificate(self) -> None:
+            return None
+
+        async def read(self, size: int) -> bytes:
+            if asked.is_set():
+                await asyncio.Event().wait()
+            await asyncio.sleep(0.01)
+            asked.set()
+            task.cancel()
+            return b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+        async def write(self, data: bytes) -> None:
+            return None
+
+    async def follow(request: Request, reply: Reply) -> None:
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(Connection(Last(), follow).serve())
+    done, _ = await asyncio.wait({task}, timeout=2)
+    assert done
+    assert task.cancelled()
+
+
 class Pieces:
     """A stream that brings these pieces, and keeps what is sent."""
 
