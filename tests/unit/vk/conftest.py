@@ -103,7 +103,7 @@ def path(name: str) -> str:
     return f"/api/v1/namespaces/default/pods/{name}"
 
 
-async def until(fact: Callable[[], Any], seconds: float = 5.0) -> Any:
+async def until(fact: Callable[[], Any], seconds: float = 20.0) -> Any:
     """Wait until the fact is true."""
     end = asyncio.get_running_loop().time() + seconds
     while not (result := fact()):

@@ -20,7 +20,7 @@ World = Any  # of conftest.py
 Eventually = Callable[..., Any]
 NODE = "/api/v1/nodes/vk-test"
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/site/leases/vk"
-PLACE = LeasePlace("site", "vk", Timing(lease=1, renew=0.6, retry=0.1))
+PLACE = LeasePlace("site", "vk", Timing(lease=3, renew=2, retry=0.2))
 
 
 def free_port() -> int:
