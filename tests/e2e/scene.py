@@ -13,7 +13,7 @@ from typing import Any
 
 from interlink.config import Config
 from interlink.vk.apiserver.client import ApiServer
-from interlink.vk.apiserver.errors import ConflictError, NotFoundError
+from interlink.vk.apiserver.errors import ConflictError, NotFoundError, RetryError
 from interlink.vk.edge.fake import FakeEdge
 from interlink.vk.main import VirtualKubelet
 from tests.e2e.controlplane import ControlPlane
@@ -100,7 +100,9 @@ class Scene:
 
     async def found(self) -> list[Json]:
         """Return all pods as kube-apiserver has them."""
-        return [item async for page, _ in self.api.pages(self.pods, {}) for item in page]
+        while True:
+            with suppress(RetryError):
+                return [item async for page, _ in self.api.pages(self.pods, {}) for item in page]
 
     async def pod(self, name: str) -> Json:
         return await self.api.get(f"{self.pods}/{name}")
@@ -134,7 +136,7 @@ class Scene:
 async def scene(plane: ControlPlane) -> AsyncIterator[Scene]:
     """Make a namespace; what is in it goes at the end."""
     proxy, edge = FaultyProxy(plane.access()), FakeEdge()
-    async with ApiServer(plane.access()) as api, proxy.serve(), edge.serve():
+    async with ApiServer(plane.access(), timeout=600.0) as api, proxy.serve(), edge.serve():
         made = Scene(plane, api, proxy, edge)
         await api.post("/api/v1/namespaces", {"metadata": {"name": made.name}})
         yield made
