@@ -13,6 +13,7 @@ from typing import Any
 from interlink.config import Config
 from interlink.vk.apiserver.access import from_kubeconfig
 from interlink.vk.main import VirtualKubelet
+from tests.e2e.slurm import Slurm
 from tests.testbed.bed import Bed
 
 
@@ -44,9 +45,17 @@ class OwnKubelet:
         self.config = replace(self.config, **settings)
 
     def remove_node(self) -> None:
-        """Remove its nodes; their pods go with them."""
+        """Remove its nodes, their pods and the jobs of these, which nobody follows any more."""
         names = list(self.config.nodes) or [self.node]
+        ask = ["get", "pods", "--all-namespaces", "-o", "jsonpath={.items[*].metadata.uid}"]
+        pods = {
+            uid for name in names for uid in self.bed.kubectl(*ask, f"--field-selector=spec.nodeName={name}").split()
+        }
         self.bed.kubectl("delete", "node", *names, "--ignore-not-found")
+        slurm = Slurm(self.bed)
+        living = [str(job) for uid in pods for job in slurm.living(uid)]
+        if living:
+            self.bed.site(["scancel", *living])
 
     @contextmanager
     def running(self) -> Iterator["OwnKubelet"]:

@@ -101,12 +101,11 @@ def test_slurms_own_time_limit_says_so(cluster: Cluster, slurm: Slurm) -> None:
 
 
 def test_a_pod_that_slurm_refuses_shows_slurms_own_words(cluster: Cluster, slurm: Slurm) -> None:
-    cluster.start("huge", nodeName="interlink",
-                  containers=[container("true", resources={"requests": {"memory": "10Ti"}})])  # fmt: skip
-    pod = cluster.wait_phase("huge", "Failed")
-    words = "Requested node configuration is not available"
+    cluster.start("odd", script="true", annotations={FLAGS: "--constraint=nobody-has-this"})
+    pod = cluster.wait_phase("odd", "Failed")
+    words = "Invalid feature specification"
     assert words in pod["status"]["message"]
-    events = wait_for("the event", lambda: [e for e in cluster.events("huge") if e["reason"] == "FailedCreate"])
+    events = wait_for("the event", lambda: [e for e in cluster.events("odd") if e["reason"] == "FailedCreate"])
     assert events[0]["type"] == "Warning"
     assert words in events[0]["message"]
     # slurmctld keeps a record of what it refused, as FAILED.
