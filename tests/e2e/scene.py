@@ -136,10 +136,20 @@ class Scene:
 async def scene(plane: ControlPlane) -> AsyncIterator[Scene]:
     """Make a namespace; what is in it goes at the end."""
     proxy, edge = FaultyProxy(plane.access()), FakeEdge()
-    async with ApiServer(plane.access(), timeout=600.0) as api, proxy.serve(), edge.serve():
-        made = Scene(plane, api, proxy, edge)
-        await api.post("/api/v1/namespaces", {"metadata": {"name": made.name}})
-        yield made
+    try:
+        async with ApiServer(plane.access(), timeout=600.0) as api, proxy.serve(), edge.serve():
+            made = Scene(plane, api, proxy, edge)
+            await api.post("/api/v1/namespaces", {"metadata": {"name": made.name}})
+            yield made
+    finally:
+        await drop_connections()
+
+
+async def drop_connections() -> None:
+    """Drop what a TLS goodbye still keeps open: a loop that ends before it has come leaves sockets to the collector."""
+    for transport in list(vars(asyncio.get_running_loop())["_transports"].values()):
+        transport.abort()
+    await asyncio.sleep(0)
 
 
 async def until(what: str, look: Callable[[], Any], good: Callable[[Any], bool] = bool, within: float = 60) -> Any:
