@@ -17,6 +17,13 @@ from tests.e2e.slurm import Slurm
 from tests.testbed.bed import Bed
 
 
+async def drop_connections() -> None:
+    """Drop what a TLS goodbye still keeps open: a loop that ends before it has come leaves sockets to the collector."""
+    for transport in list(vars(asyncio.get_running_loop())["_transports"].values()):
+        transport.abort()
+    await asyncio.sleep(0)
+
+
 class OwnKubelet:
     """One virtual kubelet in a thread; ``ahead`` is how many seconds its clock is ahead of the real one.
 
@@ -67,10 +74,7 @@ class OwnKubelet:
             clock, load = (lambda: time.time() + self.ahead), (lambda: self.config)
             async with VirtualKubelet(self.config, access, clock, load=load) as kubelet:
                 await kubelet.run(stop)
-            # A TLS connection says goodbye after its session has closed; a loop that ends before is told so by Python.
-            for transport in list(vars(loop)["_transports"].values()):
-                transport.abort()
-            await asyncio.sleep(0)
+            await drop_connections()
 
         def body() -> None:
             try:

@@ -17,6 +17,7 @@ from interlink.vk.apiserver.errors import ConflictError, NotFoundError, RetryErr
 from interlink.vk.edge.fake import FakeEdge
 from interlink.vk.main import VirtualKubelet
 from tests.e2e.controlplane import ControlPlane
+from tests.e2e.kubelet import drop_connections
 from tests.e2e.proxy import FaultyProxy
 
 Json = dict[str, Any]
@@ -143,13 +144,6 @@ async def scene(plane: ControlPlane) -> AsyncIterator[Scene]:
             yield made
     finally:
         await drop_connections()
-
-
-async def drop_connections() -> None:
-    """Drop what a TLS goodbye still keeps open: a loop that ends before it has come leaves sockets to the collector."""
-    for transport in list(vars(asyncio.get_running_loop())["_transports"].values()):
-        transport.abort()
-    await asyncio.sleep(0)
 
 
 async def until(what: str, look: Callable[[], Any], good: Callable[[Any], bool] = bool, within: float = 60) -> Any:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from interlink.core.errors import UnsupportedPod
 from interlink.core.job.numbers import MOST, MOST_CPUS, MOST_MEMORY, bounded
+from interlink.core.pod.demand import containers_demand
 from interlink.core.quantity import Amount, parse_amount
 from interlink.wire.pod import Container, Pod, ResourceRequirements
 
@@ -96,16 +97,8 @@ def _containers_total(pod: Pod, resource: str, default: Amount) -> Amount:
     def amount(container: Container) -> Amount:
         return _amount(_named_container(container), container.resources, resource) or default
 
-    sidecars: Amount = 0
-    peak: Amount = 0
-    for container in pod.spec.initContainers or ():
-        if container.restartPolicy == "Always":
-            sidecars += amount(container)
-            peak = max(peak, sidecars)
-        else:
-            peak = max(peak, sidecars + amount(container))
-    running = sum((amount(container) for container in pod.spec.containers), sidecars)
-    return max(running, peak)
+    init = ((amount(container), container.restartPolicy == "Always") for container in pod.spec.initContainers or ())
+    return containers_demand(init, map(amount, pod.spec.containers))
 
 
 def _pieces(pod: Pod, resource: str) -> int:

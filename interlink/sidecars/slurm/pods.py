@@ -88,6 +88,11 @@ def never_started(facts: PodFacts) -> PodStatus:
     return status
 
 
+def was_deleted(facts: PodFacts) -> Deleted:
+    """Return what a create of a deleted pod raises."""
+    return Deleted(f"pod {facts.namespace}/{facts.name} was deleted")
+
+
 class PodTable:
     """The living pods by UID, and every change of the store. Thread-safe by ``lock``, which callers may hold."""
 
@@ -154,7 +159,7 @@ class PodTable:
         """Look what came between the creator's look at the store and its intent. Raises Deleted, Unavailable."""
         row = self.store.find(pod.uid)
         if row is not None and row.deleted_at is not None:
-            raise Deleted(f"pod {pod.facts.namespace}/{pod.facts.name} was deleted")
+            raise was_deleted(pod.facts)
         if row is not None and row.job_id is not None:
             raise Unavailable("another create of the pod came first: ask again")
 
@@ -164,22 +169,22 @@ class PodTable:
         Called by one at a time for each pod: its creator, else the reconciler.
         """
         # Reports are numbered by job: another job's would hide the first ones of this.
-        report = pod.report if pod.job_id in (None, job_id) else None
+        same_job = pod.job_id in (None, job_id)
+        report = pod.report if same_job else None
         status = pod_status(pod.facts, job_id=str(job_id), job=None, report=report)
         # Not under the lock: with eight creates at once their threads spent half of their time on waiting for it.
         self.store.record_job(pod.uid, job_id, status)
         with self.lock:
-            news = pod.report is not report and pod.job_id in (None, job_id)
-            if not news:
-                pod.report = report
+            if not same_job:
+                pod.report = None
             self.recorded += 1
             pod.job_id, pod.recorded_at, pod.doubt_since = job_id, time.monotonic(), None
             pod.job, pod.missing, pod.gone, pod.term_sent_for = None, 0, False, None
-            if news:
-                self.refresh([pod])
-            else:
+            if pod.report is report:
                 pod.status = status
                 self._journal.publish([status])
+            else:  # a newer one came meanwhile
+                self.refresh([pod])
 
     def forget(self, pod: LivePod) -> None:
         """Drop a pod for which there is surely no job; one that was deleted has now ended instead."""

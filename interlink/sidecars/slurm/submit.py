@@ -35,7 +35,7 @@ from interlink.sidecars.slurm.driver import (
     SlurmUnavailable,
 )
 from interlink.sidecars.slurm.folders import JobFolders, is_uid
-from interlink.sidecars.slurm.pods import LivePod, PodTable
+from interlink.sidecars.slurm.pods import LivePod, PodTable, was_deleted
 from interlink.sidecars.slurm.site import Site
 from interlink.sidecars.slurm.store import StoreError
 from interlink.wire.messages import CreateReply, RetrievedPodData
@@ -109,7 +109,7 @@ class Submitter:
             row = self._table.store.find(facts.uid)
             deleted, job_id = (row.deleted_at, row.job_id) if row else (None, None)
         if deleted is not None:
-            raise Deleted(f"pod {facts.namespace}/{facts.name} was deleted")
+            raise was_deleted(facts)
         return job_id
 
     def _prepare(self, request: RetrievedPodData) -> tuple[Plan, JobRequest]:
@@ -174,7 +174,7 @@ class Submitter:
         """Submit unless that was done or may have been done; the pod's ``submitting`` lock is held."""
         with self._table.lock:
             if pod.deleted_at is not None:
-                raise Deleted(f"pod {pod.facts.namespace}/{pod.facts.name} was deleted")
+                raise was_deleted(pod.facts)
             if pod.job_id is not None:
                 return pod.job_id
             if self._table.living.get(pod.uid) is not pod:
@@ -184,7 +184,7 @@ class Submitter:
         # What is on the disk before the submit is the plan: every start looks for it, if it is not another user's.
         self._table.intend(pod, sync=bool(pod.facts.user))
         if pod.deleted_at is not None:
-            raise Deleted(f"pod {pod.facts.namespace}/{pod.facts.name} was deleted")
+            raise was_deleted(pod.facts)
         try:
             record = PlanRecord(pod=pod.facts, created_at=pod.created_at)
             self._folders.write_job(pod.uid, msgspec.json.encode(msgspec.structs.replace(plan, record=record)))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from interlink.core.pod.demand import containers_demand
 from interlink.core.quantity import Amount, parse_amount
 
 Json = dict[str, Any]
@@ -89,7 +90,7 @@ def pod_demand(pod: Json) -> Demand:
 
 
 def _total(spec: Json, name: str) -> Amount:
-    """Sum one resource over a pod: containers together, init containers one by one, sidecars beside all that follow."""
+    """Sum one resource over a pod: what it says of the whole of itself, else of its containers, and its overhead."""
     overhead = parse_amount((spec.get("overhead") or {}).get(name, 0))
     of_pod = ((spec.get("resources") or {}).get("requests") or {}).get(name)
     if of_pod is not None:
@@ -98,16 +99,8 @@ def _total(spec: Json, name: str) -> Amount:
     def amount(container: Json) -> Amount:
         return parse_amount(((container.get("resources") or {}).get("requests") or {}).get(name, 0))
 
-    sidecars: Amount = 0
-    peak: Amount = 0
-    for container in spec.get("initContainers") or ():
-        if container.get("restartPolicy") == "Always":
-            sidecars += amount(container)
-            peak = max(peak, sidecars)
-        else:
-            peak = max(peak, sidecars + amount(container))
-    running = sum((amount(container) for container in spec.get("containers") or ()), sidecars)
-    return max(running, peak) + overhead
+    init = ((amount(each), each.get("restartPolicy") == "Always") for each in spec.get("initContainers") or ())
+    return containers_demand(init, map(amount, spec.get("containers") or ())) + overhead
 
 
 def _check_system(pod: Json, node: Json) -> Refusal | None:
