@@ -17,6 +17,7 @@ from interlink.core.pod.support.volumes import VOLUME_TYPES
 __all__ = ["TYPES", "Row", "When", "ignored", "refused"]
 
 TYPES: dict[str, tuple[Row, ...]] = {**POD_TYPES, **CONTAINER_TYPES, **PROBE_TYPES, **VOLUME_TYPES}
+_TABLE = {kind: {row.field: row for row in rows} for kind, rows in TYPES.items()}
 
 
 def refused(spec: Mapping[str, Any], runtime: str = "apptainer") -> str:
@@ -24,7 +25,7 @@ def refused(spec: Mapping[str, Any], runtime: str = "apptainer") -> str:
 
     ``runtime`` is how the pod's containers are started, as PlanRuntime.kind.
     """
-    return next((str(finding) for finding in look(spec, TYPES, runtime) if finding.refused), "")
+    return next((str(finding) for finding in look(spec, _TABLE, runtime) if finding.refused), "")
 
 
 def ignored(spec: Mapping[str, Any], runtime: str = "apptainer") -> list[str]:
@@ -32,4 +33,4 @@ def ignored(spec: Mapping[str, Any], runtime: str = "apptainer") -> list[str]:
 
     ``runtime`` is how the pod's containers are started, as PlanRuntime.kind.
     """
-    return sentences(finding for finding in look(spec, TYPES, runtime) if not finding.refused)
+    return sentences(finding for finding in look(spec, _TABLE, runtime) if not finding.refused)

@@ -6,7 +6,8 @@ from typing import Any
 
 from interlink.core.pod.support.model import Row
 
-Table = Mapping[str, tuple[Row, ...]]
+#: The rows by the API's types and their fields.
+Table = Mapping[str, Mapping[str, Row]]
 
 #: The lists whose entries are called by their kind and name; what else is in a pod is called the pod's.
 _NAMED = {
@@ -63,11 +64,10 @@ class _Look:
 
     def fields(self, found: Mapping[str, Any], kind: str, owner: str, path: tuple[str, ...]) -> Iterator[Finding]:
         """Yield what the table says of the fields of one object."""
-        rows = {row.field: row for row in self.table[kind]}
         for field, value in found.items():
             if value is None or value in ("", [], {}):
                 continue
-            row, way = rows.get(field), (*path, field)
+            row, way = self.table[kind].get(field), (*path, field)
             if row is None:
                 yield Finding(owner, ".".join(way), _UNKNOWN, refused=False)
                 continue
