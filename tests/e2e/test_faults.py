@@ -149,6 +149,19 @@ def test_a_controller_that_hangs_loses_nothing(cluster: Cluster, slurm: Slurm, b
     assert len(slurm.jobs(uid)) == 1
 
 
+def test_a_controller_killed_before_it_has_saved_its_state_loses_nothing(
+    cluster: Cluster, slurm: Slurm, bed: Bed
+) -> None:
+    before = cluster.start("before", script="sleep 20")["metadata"]["uid"]
+    cluster.wait_phase("before", "Running")
+    # What slurmctld saves only every five minutes is not there after the end of a machine in its first ones.
+    bed.site(["sh", "-c", "pkill --signal KILL --exact slurmctld; rm -f /var/lib/slurm/slurmctld/assoc_usage*"])
+    after = cluster.start("after", script="echo here")["metadata"]["uid"]
+    for name, uid in (("before", before), ("after", after)):
+        assert cluster.wait_phase(name, "Succeeded", "Failed", within=120)["status"]["phase"] == "Succeeded"
+        assert len(slurm.jobs(uid)) == 1
+
+
 @pytest.mark.parametrize("body", ["", "{", "[1]", '{"pod":3}', '{"pod":{"metadata":{"name":"../x","uid":"y"}}}', "\\0"])
 @pytest.mark.parametrize("path", ["create", "delete", "getLogs", "status"])
 def test_a_malformed_request_is_answered_400_with_a_reason(bed: Bed, path: str, body: str) -> None:
