@@ -259,7 +259,8 @@ class Measure:
 async def within(awaitable: Any) -> Any:
     """Wait for it. Raises CannotMeasureError where it takes too long."""
     try:
-        return await asyncio.wait_for(awaitable, LONGEST)
+        async with asyncio.timeout(LONGEST):
+            return await awaitable
     except TimeoutError as error:
         raise CannotMeasureError(f"pods have not come as far as they should within {LONGEST:.0f} s") from error
 

@@ -191,7 +191,8 @@ class FakeEdge:
         async with self._news:
             while int(run) == self.run and not self._after(int(number)):
                 try:
-                    await asyncio.wait_for(self._news.wait(), float(request.query.get("wait", "0")))
+                    async with asyncio.timeout(float(request.query.get("wait", "0"))):
+                        await self._news.wait()
                 except TimeoutError:
                     break
         if int(run) != self.run:

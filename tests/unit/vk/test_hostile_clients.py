@@ -18,6 +18,12 @@ Eventually = Callable[..., Any]
 HEAD = b" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer admin\r\n"
 
 
+async def head_of(reader: asyncio.StreamReader) -> bytes:
+    """Return the head of the next answer."""
+    async with asyncio.timeout(5):
+        return await reader.readuntil(b"\r\n\r\n")
+
+
 @pytest.mark.parametrize(
     ("rubbish", "code"),
     [
@@ -43,7 +49,7 @@ async def test_rubbish_ends_only_its_own_request(
 ) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", client.kubelet.server.port, ssl=client.context)
     writer.write(rubbish)
-    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    head = await head_of(reader)
     assert head.startswith(b"HTTP/1.1 %d" % code)
     length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
     assert (await reader.readexactly(length)).strip(), "the reason"
@@ -68,9 +74,10 @@ async def test_a_handshake_that_never_ends_is_ended(
             reader, writer = await asyncio.open_connection("127.0.0.1", kubelet.server.port)
             writer.write(hello)
             with suppress(ConnectionError):
-                await asyncio.wait_for(reader.read(), 5)
+                async with asyncio.timeout(5):
+                    await reader.read()
             writer.close()
-        assert not kubelet.server._connections
+        await eventually(lambda: not kubelet.server._connections)
         assert await Client(world, kubelet, "").ask("/healthz", "") == (200, "ok")
 
 
@@ -82,7 +89,8 @@ async def test_a_request_that_never_comes_is_given_up(
     reader, writer = await asyncio.open_connection("127.0.0.1", client.kubelet.server.port, ssl=client.context)
     writer.write(start)
     drip = asyncio.create_task(_drip(writer))
-    assert await asyncio.wait_for(reader.read(), 3) == b"", "a byte now and then does not hold it open"
+    async with asyncio.timeout(3):
+        assert await reader.read() == b"", "a byte now and then does not hold it open"
     drip.cancel()
     writer.close()
     await eventually(lambda: not client.kubelet.server._connections)
@@ -112,7 +120,7 @@ async def test_one_connection_serves_several_requests(client: Client) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", client.kubelet.server.port, ssl=client.context)
     for _ in range(3):
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 2)).startswith(b"HTTP/1.1 200")
+        assert (await head_of(reader)).startswith(b"HTTP/1.1 200")
         assert await reader.readexactly(2) == b"ok"
     writer.close()
 
@@ -183,9 +191,9 @@ async def test_a_reader_that_takes_nothing_is_dropped_in_the_end(
 async def test_a_client_that_waits_to_be_told_to_go_on_is_told(client: Client) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", client.kubelet.server.port, ssl=client.context)
     writer.write(b"POST /healthz" + HEAD + b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n")
-    assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)).startswith(b"HTTP/1.1 100")
+    assert (await head_of(reader)).startswith(b"HTTP/1.1 100")
     writer.write(b"{}")
-    assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)).startswith(b"HTTP/1.1 200")
+    assert (await head_of(reader)).startswith(b"HTTP/1.1 200")
     writer.close()
 
 
@@ -284,7 +292,8 @@ def test_any_bytes_at_all_get_answers_or_an_end(pieces: list[bytes]) -> None:
         await reply.text(200, "ok")
 
     async def serve() -> None:
-        await asyncio.wait_for(Connection(stream, handler).serve(), 10)
+        async with asyncio.timeout(10):
+            await Connection(stream, handler).serve()
 
     asyncio.run(serve())
     answers = 0

@@ -219,9 +219,8 @@ async def test_follow_is_flushed_and_freed(client: Client, eventually: Eventuall
     client.world.edge.hold_log = True
     async with aiohttp.ClientSession() as session:
         headers = {"Authorization": "Bearer admin"}
-        response = await asyncio.wait_for(
-            session.get(client.base + LOGS + "?follow=true", ssl=client.context, headers=headers), 2
-        )
+        async with asyncio.timeout(2):
+            response = await session.get(client.base + LOGS + "?follow=true", ssl=client.context, headers=headers)
         assert response.status == 200, "the head comes before the first byte"
         await eventually(lambda: client.world.edge.log_open == 1)
         response.close()

@@ -300,7 +300,8 @@ async def test_a_stop_while_kube_apiserver_is_away_takes_no_longer_than_the_grac
     standby.cut_off()
     for member in (standby, leader):
         member.stop.set()
-        await asyncio.wait_for(member.task, 3 * TIMING.renew)
+        async with asyncio.timeout(3 * TIMING.renew):
+            await member.task
 
 
 async def test_an_election_that_hangs_shows_in_the_health(site: Site, eventually: Eventually) -> None:
