@@ -1,6 +1,6 @@
-"""One connection to the kubelet port: h11 over a stream, one request after another, replies that can stream.
+"""One connection to the kubelet port or the health port: h11 over a stream, replies that can stream.
 
-Made by ``server.py`` for each accepted connection. A client that goes away cancels its handler, so that whatever
+Made by ``listener.py`` for each accepted connection. A client that goes away cancels its handler, so that whatever
 feeds the reply is freed. h11, not a web framework, because a later protocol (SPDY, WebSocket) takes the connection
 over where this one ends.
 """
@@ -104,9 +104,11 @@ Handler = Callable[[Request, Reply], Awaitable[None]]
 class Connection:
     """One client. While ``admitted`` is False it has shown nobody whom it is worth to wait for, since ``since``."""
 
-    def __init__(self, stream: Stream, handler: Handler) -> None:
+    def __init__(self, stream: Stream, handler: Handler, port: str = "kubelet port") -> None:
         self.stream = stream
         self.handler = handler
+        #: What the log calls where it has come in.
+        self.port = port
         self.protocol = h11.Connection(h11.SERVER, max_incomplete_event_size=LARGEST_HEAD)
         self.admitted = False
         self.since = time.monotonic()
@@ -124,7 +126,7 @@ class Connection:
         except (ClientError, h11.RemoteProtocolError) as error:
             await self._complain(error)
         except (OSError, TimeoutError) as error:
-            log.debug("kubelet port: connection lost: %s", error)
+            log.debug("%s: connection lost: %s", self.port, error)
 
     async def send(self, event: h11.Event, patience: float = STALL_SECONDS) -> None:
         """Send one h11 event and wait until there is room for more. Raises ClientError where the client stalls."""
@@ -189,13 +191,13 @@ class Connection:
         try:
             await self.handler(request, reply)
         except (OSError, ClientError) as error:
-            log.debug("kubelet port: %s %s: client lost: %s", request.method, request.path, error)
+            log.debug("%s: %s %s: client lost: %s", self.port, request.method, request.path, error)
             return False
         except CutOffError as error:
-            log.warning("kubelet port: %s %s: cut off: %s", request.method, request.path, error)
+            log.warning("%s: %s %s: cut off: %s", self.port, request.method, request.path, error)
             return False
         except Exception:
-            log.exception("kubelet port: %s %s", request.method, request.path)
+            log.exception("%s: %s %s", self.port, request.method, request.path)
             if reply.started:
                 return False  # cut off, so that nobody takes it for the whole
             await reply.text(500, "internal error of the virtual kubelet; its log has the reason\n")
@@ -213,7 +215,7 @@ class Connection:
             return
 
     async def _complain(self, error: Exception) -> None:
-        log.debug("kubelet port: bad request: %s", error)
+        log.debug("%s: bad request: %s", self.port, error)
         if self.protocol.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             return
         status = getattr(error, "error_status_hint", 400)

@@ -4,7 +4,14 @@
 """
 
 import asyncio
+import logging
 from typing import Any, Protocol
+
+log = logging.getLogger(__name__)
+
+CHUNK = 16384
+#: So many pieces of what a client goes on to send after our goodbye are thrown away.
+MOST_IGNORED = 64
 
 
 class Stream(Protocol):
@@ -18,6 +25,16 @@ class Stream(Protocol):
 
     async def write(self, data: bytes) -> None:
         """Send; returns when there is room for more."""
+
+
+class Channel(Stream, Protocol):
+    """A stream with its beginning and its end."""
+
+    async def handshake(self) -> None:
+        """Agree with the client, before anything is read or written."""
+
+    async def close(self, seconds: float) -> None:
+        """Say goodbye, give the client so long to take what was sent, and let go."""
 
 
 class PlainStream:
@@ -39,3 +56,29 @@ class PlainStream:
         """Send."""
         self._writer.write(data)
         await self._writer.drain()
+
+    async def handshake(self) -> None:
+        """Agree on nothing."""
+
+    async def close(self, seconds: float) -> None:
+        """End our side, and let go."""
+        await let_go(self._reader, self._writer, seconds)
+
+
+async def let_go(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: float) -> None:
+    """End a connection, once the client has taken what was sent or so many seconds are over."""
+    try:
+        writer.write_eof()
+        async with asyncio.timeout(seconds):
+            await _until_taken(reader)
+    except (OSError, TimeoutError) as error:
+        log.debug("no goodbye: %s", error)
+    finally:
+        writer.transport.abort()
+
+
+async def _until_taken(reader: asyncio.StreamReader) -> None:
+    """Wait for the client's end; closed with bytes of it unread, a connection is reset, and our words with it."""
+    for _ in range(MOST_IGNORED):
+        if not await reader.read(CHUNK):
+            return

@@ -7,17 +7,13 @@ Here a connection takes 30 KiB, and is counted from its first packet.
 
 import asyncio
 import contextlib
-import logging
 import ssl
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-log = logging.getLogger(__name__)
+from interlink.vk.kubelet.stream import CHUNK, let_go
 
 T = TypeVar("T")
-CHUNK = 16384
-#: So many pieces of what a client goes on to send after our goodbye are thrown away.
-MOST_IGNORED = 64
 
 
 class TlsStream:
@@ -59,21 +55,8 @@ class TlsStream:
         """Say goodbye, give the client so long to take what was sent, and let go."""
         with contextlib.suppress(OSError, ValueError):
             self._tls.unwrap()  # the client's own goodbye is not waited for
-        try:
-            self._flush()
-            self._writer.write_eof()
-            async with asyncio.timeout(seconds):
-                await self._until_taken()
-        except (OSError, TimeoutError) as error:
-            log.debug("kubelet port: no goodbye: %s", error)
-        finally:
-            self._writer.transport.abort()
-
-    async def _until_taken(self) -> None:
-        """Wait for the client's end; closed with bytes of it unread, a connection is reset, and our words with it."""
-        for _ in range(MOST_IGNORED):
-            if not await self._reader.read(CHUNK):
-                return
+        self._flush()
+        await let_go(self._reader, self._writer, seconds)
 
     async def _step(self, action: Callable[[], T]) -> T:
         """Run the action as often as it takes, with what comes in between."""

@@ -1,17 +1,15 @@
 """The health port: a kubelet's own 10248, plain HTTP and open to all, for the probes of the pod that we run in.
 
-Run by ``main.py``. Every replica answers here, whether it leads or not; the kubelet port is the leader's alone, because
-who asks there means the node. Invariant: it tells of this process and of nothing else.
+Run by ``process.py``. Every replica answers here, whether it leads or not; the kubelet port is the leader's alone,
+because who asks there means the node. Invariants: it tells of this process and of nothing else; whoever holds
+connections open here takes as little as at the kubelet port, and keeps no probe out.
 """
 
-import asyncio
-import logging
 from collections.abc import Callable
 
-from interlink.vk.kubelet.connection import Connection, Reply, Request
+from interlink.vk.kubelet.connection import Reply, Request
+from interlink.vk.kubelet.listener import Listener
 from interlink.vk.kubelet.stream import PlainStream
-
-log = logging.getLogger(__name__)
 
 Troubles = Callable[[], list[str]]
 
@@ -20,36 +18,17 @@ class HealthServer:
     """``health`` and ``readiness`` give what is wrong, in sentences; ``role`` says what this replica does."""
 
     def __init__(self, port: int, health: Troubles, readiness: Troubles, role: Callable[[], str]) -> None:
-        self.port = port
         self.health = health
         self.readiness = readiness
         self.role = role
-        self._server: asyncio.Server | None = None
-        self._connections: set[asyncio.Task[None]] = set()
+        self.listener = Listener("health port", port, PlainStream, self._answer)
 
     async def __aenter__(self) -> "HealthServer":
-        self._server = await asyncio.start_server(self._accept, None, self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
-        log.info("health port %d is open", self.port)
+        await self.listener.start()
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        if self._server:
-            self._server.close()
-        for task in list(self._connections):
-            task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.ensure_future(self._serve(reader, writer))
-        self._connections.add(task)
-        task.add_done_callback(self._connections.discard)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await Connection(PlainStream(reader, writer), self._answer).serve()
-        finally:
-            writer.close()
+        await self.listener.close()
 
     async def _answer(self, request: Request, reply: Reply) -> None:
         path = request.path.rstrip("/")

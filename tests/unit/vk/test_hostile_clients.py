@@ -54,7 +54,7 @@ async def test_rubbish_ends_only_its_own_request(
     length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
     assert (await reader.readexactly(length)).strip(), "the reason"
     writer.close()
-    await eventually(lambda: not client.kubelet.server._connections)
+    await eventually(lambda: not client.kubelet.server.listener.connections)
     assert not [record for record in caplog.records if record.exc_info], "no traceback for what a client did"
     assert await client.ask("/healthz", "", "POST") == (200, "ok")
 
@@ -68,7 +68,7 @@ async def test_head_has_no_body(client: Client, caplog: pytest.LogCaptureFixture
 async def test_a_handshake_that_never_ends_is_ended(
     world: World, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("interlink.vk.kubelet.server.HANDSHAKE_SECONDS", 0.2)
+    monkeypatch.setattr("interlink.vk.kubelet.listener.HANDSHAKE_SECONDS", 0.2)
     async with world.running() as kubelet:
         for hello in (b"", b"\x16\x03\x01\x02\x00", b"GET / HTTP/1.1\r\n\r\n"):
             reader, writer = await asyncio.open_connection("127.0.0.1", kubelet.server.port)
@@ -77,7 +77,7 @@ async def test_a_handshake_that_never_ends_is_ended(
                 async with asyncio.timeout(5):
                     await reader.read()
             writer.close()
-        await eventually(lambda: not kubelet.server._connections)
+        await eventually(lambda: not kubelet.server.listener.connections)
         assert await Client(world, kubelet, "").ask("/healthz", "") == (200, "ok")
 
 
@@ -93,7 +93,7 @@ async def test_a_request_that_never_comes_is_given_up(
         assert await reader.read() == b"", "a byte now and then does not hold it open"
     drip.cancel()
     writer.close()
-    await eventually(lambda: not client.kubelet.server._connections)
+    await eventually(lambda: not client.kubelet.server.listener.connections)
 
 
 async def _drip(writer: asyncio.StreamWriter) -> None:
@@ -112,7 +112,7 @@ async def test_a_follower_that_floods_is_dropped(client: Client, eventually: Eve
             writer.write(b"x" * 65536)
             await writer.drain()
     await eventually(lambda: client.world.edge.log_open == 0)
-    await eventually(lambda: not client.kubelet.server._connections)
+    await eventually(lambda: not client.kubelet.server.listener.connections)
     writer.close()
 
 
@@ -139,7 +139,7 @@ async def open_silently(client: Client, number: int) -> list[asyncio.StreamWrite
 async def test_a_flood_of_silent_clients_is_bounded_and_keeps_nobody_out(
     client: Client, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("interlink.vk.kubelet.server.MOST_WAITING", 8)
+    monkeypatch.setattr("interlink.vk.kubelet.listener.MOST_WAITING", 8)
     server = client.kubelet.server
     client.world.edge.hold_log = True
     _reader, follower = await asyncio.open_connection("127.0.0.1", server.port, ssl=client.context)
@@ -151,13 +151,13 @@ async def test_a_flood_of_silent_clients_is_bounded_and_keeps_nobody_out(
     assert client.world.edge.log_open == 1, "who was admitted stays"
     for writer in (*flood, follower):
         writer.close()
-    await eventually(lambda: not server._connections)
+    await eventually(lambda: not server.listener.connections)
 
 
 async def test_where_all_are_admitted_one_more_is_refused(
     client: Client, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("interlink.vk.kubelet.server.MOST_CONNECTIONS", 2)
+    monkeypatch.setattr("interlink.vk.kubelet.listener.MOST_CONNECTIONS", 2)
     client.world.edge.hold_log = True
     writers = []
     for number in (1, 2):
@@ -168,7 +168,7 @@ async def test_where_all_are_admitted_one_more_is_refused(
     with pytest.raises(OSError, match=r".*"):
         await asyncio.open_connection("127.0.0.1", client.kubelet.server.port, ssl=client.context)
     writers[0].close()
-    await eventually(lambda: len(client.kubelet.server._connections) == 1)
+    await eventually(lambda: len(client.kubelet.server.listener.connections) == 1)
     assert await client.ask("/healthz", "") == (200, "ok")
     writers[1].close()
 
@@ -183,7 +183,7 @@ async def test_a_reader_that_takes_nothing_is_dropped_in_the_end(
     writer.write(b"GET " + LOGS.encode() + HEAD + b"\r\n")
     await reader.readuntil(b"\r\n\r\n")
     writer.transport.pause_reading()  # type: ignore[attr-defined]
-    await eventually(lambda: not client.kubelet.server._connections, 10)
+    await eventually(lambda: not client.kubelet.server.listener.connections, 10)
     assert client.world.edge.log_open == 0
     writer.transport.abort()
 
