@@ -87,9 +87,9 @@ def test_sidecars_run_beside_the_rest_and_end_after_it_the_last_one_first(site: 
 
 
 def test_a_sidecar_that_ends_is_started_again_even_under_never_and_counts_for_nothing(site: Site) -> None:
-    script = "tell run; [ $(grep -c run $INTERLINK_MOUNTS/s/story) = 1 ] && exit 7; trap 'exit 9' TERM; "
+    script = "tell run; [ $(grep -c run $INTERLINK_MOUNTS/s/story) = 1 ] && exit 7; trap 'exit 9' TERM; tell ready; "
     proxy = step(script + "while :; do sleep 0.05; done", "proxy", restart_policy="Always")
-    main = step("until [ $(grep -c run $INTERLINK_MOUNTS/s/story) = 2 ]; do sleep 0.05; done; sleep 0.3")
+    main = step("until grep -q ready $INTERLINK_MOUNTS/s/story; do sleep 0.05; done; sleep 0.3")
     assert site.run(site.plan(main, init_containers=[proxy], volumes=SHARED)) == 0
     assert site.status("proxy")["restartCount"] == 1
     assert site.ends()["proxy"]["exitCode"] == 9

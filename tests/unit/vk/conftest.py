@@ -16,6 +16,7 @@ from interlink.vk.apiserver.fake import FakeApiServer
 from interlink.vk.edge.fake import FakeEdge
 from interlink.vk.virtual_node import VirtualNode
 from tests.unit.vk.port import Client
+from tests.unit.vk.unhurried import UnhurriedClock
 
 Json = dict[str, Any]
 NODE = "vk-test"
@@ -115,6 +116,16 @@ async def until(fact: Callable[[], Any], seconds: float = 20.0) -> Any:
 @pytest.fixture
 def eventually() -> Callable[..., Any]:
     return until
+
+
+@pytest.fixture
+async def unhurried(monkeypatch: pytest.MonkeyPatch) -> UnhurriedClock:
+    """The clock by which the test's loop runs all of its timers from now on."""
+    loop: Any = asyncio.get_running_loop()
+    clock = UnhurriedClock(loop._selector.select)
+    monkeypatch.setattr(loop._selector, "select", clock.select)
+    monkeypatch.setattr(loop, "time", clock.time)
+    return clock
 
 
 @pytest.fixture

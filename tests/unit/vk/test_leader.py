@@ -13,10 +13,11 @@ from interlink.vk.apiserver.client import ApiServer
 from interlink.vk.apiserver.errors import RetryError
 from interlink.vk.apiserver.fake import FakeApiServer
 from interlink.vk.leader.election import Election
-from interlink.vk.leader.fence import Fence, boot_seconds
+from interlink.vk.leader.fence import Fence
 from interlink.vk.leader.process import LeasePlace, lease_place
 from interlink.vk.leader.record import Timing, new_lease, released, seen_again, taken
 from interlink.vk.leader.replica import Replica
+from tests.unit.vk.unhurried import UnhurriedClock
 
 Eventually = Callable[..., Any]
 Json = dict[str, Any]
@@ -28,12 +29,13 @@ NOWHERE = Access("http://127.0.0.1:1", None, dict)
 class Member:
     """One replica, what it did when, and the ways in which it breaks."""
 
-    def __init__(self, fake: FakeApiServer, terms: list[tuple[str, float]]) -> None:
+    def __init__(self, fake: FakeApiServer, terms: list[tuple[str, float]], clock: UnhurriedClock) -> None:
         self.fake = fake
         self.terms = terms
+        self.clock = clock
         self.ahead = 0.0
         self.api = ApiServer(fake.access)
-        self.election = Election(self.api, "ns", "vk", TIMING, lambda: boot_seconds() + self.ahead)
+        self.election = Election(self.api, "ns", "vk", TIMING, lambda: clock.time() + self.ahead)
         self.replica = Replica(self.election, self.work)
         self.stop = asyncio.Event()
         self.slow = 0.0
@@ -43,7 +45,7 @@ class Member:
 
     async def work(self, fence: Fence, halt: asyncio.Event) -> None:
         self.works = True
-        self.terms.append(("begins", boot_seconds()))
+        self.terms.append(("begins", self.clock.time()))
         dying = asyncio.create_task(self.die.wait())
         halting = asyncio.create_task(halt.wait())
         try:
@@ -55,7 +57,7 @@ class Member:
             dying.cancel()
             halting.cancel()
             self.works = False
-            self.terms.append(("ends", boot_seconds()))
+            self.terms.append(("ends", self.clock.time()))
 
     def cut_off(self) -> None:
         self.api.access = NOWHERE
@@ -79,13 +81,14 @@ class Member:
 class Site:
     """A fake kube-apiserver and replicas that come and go."""
 
-    def __init__(self, api: FakeApiServer) -> None:
+    def __init__(self, api: FakeApiServer, clock: UnhurriedClock) -> None:
         self.api = api
+        self.clock = clock
         self.terms: list[tuple[str, float]] = []
         self.members: list[Member] = []
 
     def add(self) -> Member:
-        member = Member(self.api, self.terms)
+        member = Member(self.api, self.terms, self.clock)
         self.members.append(member)
         return member
 
@@ -103,9 +106,9 @@ class Site:
 
 
 @pytest.fixture
-async def site() -> AsyncIterator[Site]:
+async def site(unhurried: UnhurriedClock) -> AsyncIterator[Site]:
     async with FakeApiServer().serve() as api:
-        found = Site(api)
+        found = Site(api, unhurried)
         yield found
         for member in found.members:
             await member.end()
@@ -134,12 +137,12 @@ async def test_one_leads_and_the_lease_says_who(site: Site, eventually: Eventual
 async def test_a_clean_stop_gives_the_lease_back_after_the_work_has_ended(site: Site, eventually: Eventually) -> None:
     leader, standby = await pair(site, eventually)
     leader.slow = 1.5  # longer than a lease: it is renewed while the work ends
-    asked = boot_seconds()
+    asked = site.clock.time()
     await leader.end()
-    ended = boot_seconds()
+    ended = site.clock.time()
     assert ended - asked >= 1.5
     await eventually(lambda: standby.works)
-    assert boot_seconds() - ended < TIMING.lease, "nobody had to wait for the lease's end"
+    assert site.clock.time() - ended < TIMING.lease, "nobody had to wait for the lease's end"
     assert site.lease["spec"]["leaseTransitions"] == 1
     site.assert_one_at_a_time()
 
@@ -149,9 +152,9 @@ async def test_a_killed_leaders_lease_is_taken_when_it_has_expired_and_not_befor
 ) -> None:
     leader, standby = await pair(site, eventually)
     await leader.kill()
-    killed = boot_seconds()
+    killed = site.clock.time()
     await eventually(lambda: standby.works)
-    waited = boot_seconds() - killed
+    waited = site.clock.time() - killed
     assert TIMING.lease - TIMING.retry - 0.1 < waited < TIMING.lease + 1.0
     assert site.lease["spec"]["holderIdentity"] == standby.election.identity
 
@@ -276,9 +279,9 @@ async def test_work_that_dies_leaves_the_lease_to_another(site: Site, eventually
     leader.die.set()
     with pytest.raises(ZeroDivisionError):
         await leader.task
-    died = boot_seconds()
+    died = site.clock.time()
     await eventually(lambda: standby.works)
-    assert boot_seconds() - died < TIMING.lease
+    assert site.clock.time() - died < TIMING.lease
 
 
 async def test_a_standby_that_stops_asks_for_nothing_more(site: Site, eventually: Eventually) -> None:
