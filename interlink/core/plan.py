@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from interlink.core.pod.facts import PodFacts
+from interlink.wire.messages import ContainerEvent
 
 PLAN_VERSION = 2
 
@@ -293,6 +294,8 @@ class Report(msgspec.Struct, kw_only=True, rename="camel"):
     #: the job is requeued they run again, whatever exit code they found for themselves.
     interrupted: list[str] = []
     asked: ReportAsked | None = None
+    #: None: a runner that does not tell, of a job that began before this program was brought up to date.
+    container_events: list[ContainerEvent] | None = None
     #: Pod-level reason and sentence where the runner itself ended the pod (DeadlineExceeded, …).
     reason: str = ""
     message: str = ""

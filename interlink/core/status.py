@@ -15,11 +15,13 @@ from interlink.core.job.waiting import waiting
 from interlink.core.plan import Report, ReportAsked
 from interlink.core.pod.facts import Containers, PodFacts
 from interlink.core.rerun import has_succeeded, held_back, run_again
-from interlink.wire.messages import PodStatus, SiteEvent
+from interlink.wire.messages import ContainerEvent, PodStatus, SiteEvent
 
 #: Slurm's warning comes so many seconds, and the pod's grace period, before a job's time limit at most: our margin, and
 #: the minute by which Slurm may be early (sbatch's manual on --signal), rounded up.
 WARNED_SECONDS = 120
+#: How many kinds of events a runner counts for one container: three probes, two hooks, kills, pulls; and one to spare.
+EVENT_KINDS = 8
 #: Slurm's reason for a batch script that a signal ended, as ``RaisedSignal:9(Killed)``.
 _RAISED = re.compile(r"RaisedSignal:([0-9]+)")
 _LOST = JobEnd("JobLost", "is unknown to Slurm, and its pod runner reported no end", ordinary=True)
@@ -51,6 +53,7 @@ def pod_status(  # noqa: PLR0913 - one fact each, and given by name
     )
     over = lost or (job is not None and job.phase is JobPhase.ENDED)
     if report is not None:
+        status.containerEvents = _container_events(pod, report)
         follow = partial(_follow, pod, report, waits, earlier=earlier, over=over)
         status.containers = [follow(item) for item in status.containers]
         status.initContainers = [follow(item) for item in status.initContainers]
@@ -76,6 +79,15 @@ def _follow(  # noqa: PLR0913 - one fact each
     if earlier and not (succeeded and not interrupted):
         return run_again(container, waits, report.job_id)
     return held_back(container) if succeeded and interrupted and not over else container
+
+
+def _container_events(pod: PodFacts, report: Report) -> list[ContainerEvent] | None:
+    """Return what the runner says has happened to the pod's containers, and no more of it than it has kinds."""
+    if report.container_events is None:
+        return None
+    names = {name for name, _ in (*pod.containers, *pod.init_containers)}
+    told = [event for event in report.container_events if event.container in names and event.count > 0]
+    return told[: EVENT_KINDS * len(names)]
 
 
 def _end(status: PodStatus, job: JobFacts | None, report: Report | None, *, lost: bool) -> None:

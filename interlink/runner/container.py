@@ -13,18 +13,19 @@ from interlink.runner.actions import Action, start
 from interlink.runner.crilog import Log
 from interlink.runner.ending import Ending
 from interlink.runner.enter import Entry, entry, process_inside
+from interlink.runner.events import NORMAL, WARNING, Events
 from interlink.runner.files import RunnerError, words
 from interlink.runner.folder import WorkingFolder
 from interlink.runner.opening import Opening
 from interlink.runner.probes import Probes
 from interlink.runner.process import KILLED, Process
-from interlink.runner.restart import Past, go_duration, is_restarted
+from interlink.runner.restart import Past, is_restarted
 from interlink.runner.runtimes import Launch, variables
 from interlink.runner.runtimes.base import granted
 from interlink.runner.shield import Shield
 from interlink.runner.streams import Streams
 from interlink.runner.termination import LastWords
-from interlink.runner.times import now, seconds
+from interlink.runner.times import go_duration, now, seconds
 from interlink.runner.users import refusal
 
 if TYPE_CHECKING:
@@ -43,12 +44,14 @@ class Container:
             plan.get("logMaxBytes", 10 << 20), plan.get("logFiles", 5),
         )  # fmt: skip
         self.words = LastWords(plan, spec)
+        self.awaits_image = False
         self.process: Optional[Process] = None
         self.launch: Optional[Launch] = None
         self.opening: Optional[Opening] = None
         self.ending: Optional[Ending] = None
         self.shield: Optional[Shield] = None
         self.probes = Probes(spec, self._act)
+        self.events = Events(self.name, pod.reporter.past)
         self.folder = WorkingFolder(plan, spec, pod.runtime, pod.guard)
         #: What a container waits for that has not been started yet, in the kubelet's word.
         self.unborn = "PodInitializing" if plan.get("initContainers") else "ContainerCreating"
@@ -97,13 +100,16 @@ class Container:
         elif clock >= self.due:
             self._start(clock)
 
-    def stop(self, clock: float, grace: float) -> None:
-        """End the container, and let it not start again; asked again, the grace period that ends earlier counts."""
+    def stop(self, clock: float, grace: float, tell: bool) -> None:
+        """End the container, and let it not start again; asked again, the grace period that ends earlier counts.
+
+        ``tell``: have an event say so, where it runs.
+        """
         if self.process is None:
             self.folder.cancel()
             self._never_again()
         elif self.ending is None:
-            self._end_run(clock, grace)
+            self._end_run(clock, grace, "Stopping container {}".format(self.name) if tell else "")
         else:
             self.ending.hurry(clock, grace)
 
@@ -171,7 +177,11 @@ class Container:
         assert self.image is not None
         waiting = self.image.step(clock)
         if waiting is None:
+            if self.awaits_image and self.image.pulled:
+                self.events.note(NORMAL, "Pulled", self.image.pulled, clock)
+            self.awaits_image = False
             return True
+        self.awaits_image = True
         if waiting["reason"] == "ContainerCreating":
             waiting["reason"] = self.unborn
         else:
@@ -210,7 +220,7 @@ class Container:
         elif self.ending is None:
             self._watch(clock)
         if self.ending is not None:
-            self.ending.step(clock)
+            self._end(self.ending, clock)
         if process.is_over(clock):
             for part in (self.opening, self.ending, self.shield):
                 if part is not None:
@@ -233,19 +243,22 @@ class Container:
             self._watch(clock)
         else:
             self.fault = "FailedPostStartHook: {}".format(outcome.message)
-            self._end_run(clock, self.pod.grace)
+            # Not what it said: the kubelet keeps that out of events, for there may be secrets in it.
+            self.events.note(WARNING, "FailedPostStartHook", "PostStartHook failed", clock)
+            self._end_run(clock, self.pod.grace, "FailedPostStartHook")
 
     def _watch(self, clock: float) -> None:
         """Let the probes say how the container is, and act upon it."""
         probes = self.probes
         before = (probes.started, probes.ready)
-        probes.step(clock)
+        for failed in probes.step(clock):
+            self.events.note(WARNING, "Unhealthy", failed.words, clock, failed.kind)
         self.pod.changed = self.pod.changed or before != (probes.started, probes.ready)
         self.passed = self.passed or (self.role == "sidecar" and probes.started)
         if probes.failure is not None:
             self.failed_probe, self.fault = True, probes.failure.message
             grace = probes.failure.grace
-            self._end_run(clock, self.pod.grace if grace is None else grace)
+            self._end_run(clock, self.pod.grace if grace is None else grace, probes.failure.sentence)
 
     def _act(self, handler: Dict[str, Any], clock: float, timeout: float) -> Action:
         return start(handler, clock, timeout, self._enter, self.pod.guard)
@@ -267,9 +280,11 @@ class Container:
             return None
         return lambda: process_inside(process.top)
 
-    def _end_run(self, clock: float, grace: float) -> None:
-        """Begin the end of the present run."""
+    def _end_run(self, clock: float, grace: float, words: str) -> None:
+        """Begin the end of the present run; ``words`` say why in an event, where they are not empty."""
         assert self.process is not None
+        if words:
+            self.events.note(NORMAL, "Killing", words, clock)
         if self.opening is not None:
             self.opening.cancel()
             self.opening = None
@@ -278,7 +293,12 @@ class Container:
         self.ending = Ending(self.process, clock, grace, lambda: self.pod.order.may_end(self))
         if self.spec.get("preStop"):
             self.ending.begin_hook(self.spec["preStop"], self._act, clock)
-        self.ending.step(clock)
+        self._end(self.ending, clock)
+
+    def _end(self, ending: Ending, clock: float) -> None:
+        """Bring the end of the present run a step further."""
+        if not ending.step(clock):
+            self.events.note(WARNING, "FailedPreStopHook", "PreStopHook failed", clock)
 
     def _end_of(self, process: Process) -> Dict[str, Any]:
         """Return the v1.ContainerStateTerminated of a process, without its times."""

@@ -36,17 +36,19 @@ class Ending:
         """Take another grace period from now on, if it ends earlier."""
         self.kill_at = min(self.kill_at, clock + grace)
 
-    def step(self, clock: float) -> None:
-        """Do what is due."""
+    def step(self, clock: float) -> bool:
+        """Do what is due; return False if the preStop hook has just failed by itself."""
+        failed = self._hook_failed(clock) if clock < self.kill_at else False
         late = clock >= self.kill_at
         if self.asked:
             if late:
                 self.process.kill()
-        elif late or (self._hook_is_over(clock) and self.may_end()):
+        elif late or (self.hook is None and self.may_end()):
             self.cancel()
             self.asked = True
             self.process.terminate()
             self.kill_at = max(self.kill_at, clock + LEAST) if self.graceful else self.kill_at
+        return not failed
 
     def cancel(self) -> None:
         """End a hook that is under way."""
@@ -58,10 +60,12 @@ class Ending:
         """Return what to wait for."""
         return [] if self.hook is None or self.hook.fd < 0 else [self.hook.fd]
 
-    def _hook_is_over(self, clock: float) -> bool:
+    def _hook_failed(self, clock: float) -> bool:
+        """Take the hook's outcome, if there is one."""
         outcome = None if self.hook is None else self.hook.poll(clock)
-        if outcome is not None:
-            self.hook = None
-            if not outcome.success:
-                say("PreStopHook failed: {}".format(outcome.message))
-        return self.hook is None
+        if outcome is None:
+            return False
+        self.hook = None
+        if not outcome.success:
+            say("PreStopHook failed: {}".format(outcome.message))
+        return not outcome.success

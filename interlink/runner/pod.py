@@ -98,7 +98,7 @@ class PodRunner:
             self.memory.step(clock, self.containers)
             self.guard.reap()
             finished = all(container.done for container in self.containers)
-            self._report(finished)
+            self._report(finished, clock)
             if finished and (self.reporter.pending is None or clock > self._last_try(clock)):
                 break
             self._wait(clock)
@@ -140,7 +140,8 @@ class PodRunner:
         grace = self._grace(deleted=deleted and asked != self.answered)
         self.answered = asked
         for container in self.containers:
-            container.stop(clock, grace)
+            # Of a deletion the virtual kubelet itself says so, at once.
+            container.stop(clock, grace, tell=not deleted)
 
     def _look_at_volumes(self, clock: float) -> None:
         """Keep volumes current, and end the pod as the kubelet does where one holds more than its limit."""
@@ -149,7 +150,7 @@ class PodRunner:
             self.reason, self.message = "Evicted", exceeded
             self.stopping = True
             for container in self.containers:
-                container.stop(clock, EVICTION_GRACE)
+                container.stop(clock, EVICTION_GRACE, tell=True)
 
     def _grace(self, deleted: bool) -> float:
         """Return the grace period: that of the deletion where the sidecar wrote one, else the pod's own."""
@@ -162,14 +163,16 @@ class PodRunner:
                 say("{}: {}; the pod's own grace period counts".format(path, error))
         return self.grace
 
-    def _report(self, finished: bool) -> None:
-        if self.changed or finished:
+    def _report(self, finished: bool, clock: float) -> None:
+        due = [moment for container in self.containers for moment in container.events.due()]
+        if self.changed or finished or any(moment <= clock for moment in due):
             self.changed = False
             self.reporter.tell({
                 "initContainers": [container.status() for container in self.order.init],
                 "containers": [container.status() for container in self.order.main],
                 "backOff": {each.name: each.back_off.as_json() for each in self.containers if each.back_off.pause},
                 "interrupted": [each.name for each in self.containers if each.interrupted],
+                "containerEvents": [event for each in self.containers for event in each.events.tell(clock)],
                 "asked": self.interrupted, "reason": self.reason, "message": self.message, "finished": finished,
             })  # fmt: skip
         self.reporter.write()

@@ -17,6 +17,8 @@ class Failure(NamedTuple):
     """Why the container has to end, and the grace period of the probe that says so (None: the pod's own)."""
 
     kind: str
+    #: The kubelet's words for it, as an event has them, and with what the probe said.
+    sentence: str
     message: str
     grace: Optional[float]
 
@@ -41,14 +43,14 @@ class Probe:
         self.last, self.row, self.result, self.words = None, 0, None, ""
         self.due = clock + self.spec.get("initialDelaySeconds", 0)
 
-    def step(self, clock: float) -> None:
-        """Try if it is time to, and take the result of what was tried."""
+    def step(self, clock: float) -> bool:
+        """Try if it is time to, and take the result of what was tried; return False if that has just failed."""
         if self.action is None and clock >= self.due:
             self.due = clock + self.spec.get("periodSeconds", 10)
             self.action = self.act(self.spec["handler"], clock, self.spec.get("timeoutSeconds", 1))
         outcome = None if self.action is None else self.action.poll(clock)
         if outcome is None:
-            return
+            return True
         self.action = None
         if not outcome.success:
             self.words = "{} probe failed: {}".format(self.kind.capitalize(), outcome.message)
@@ -57,6 +59,7 @@ class Probe:
         threshold = "successThreshold" if outcome.success else "failureThreshold"
         if self.row >= self.spec.get(threshold, 1 if outcome.success else 3):
             self.result = outcome.success
+        return outcome.success
 
     def stop(self) -> None:
         """Give up what is under way."""
@@ -89,13 +92,13 @@ class Probes:
         for probe in self.all:
             probe.begin(clock)
 
-    def step(self, clock: float) -> None:
-        """Try what is due and draw the conclusions."""
-        for probe in self._active():
-            probe.step(clock)
+    def step(self, clock: float) -> List[Probe]:
+        """Try what is due and draw the conclusions; return the probes of which an attempt has just failed."""
+        failed = [probe for probe in self._active() if not probe.step(clock)]
         for vital in (self.startup, self.liveness):
             if self.failure is None and vital is not None and vital.result is False:
                 self._fail(vital)
+        return failed
 
     def stop(self) -> None:
         """The container ends: nothing is tried any more."""
@@ -130,8 +133,9 @@ class Probes:
         return [probe for probe in (self.liveness, self.readiness) if probe is not None]
 
     def _fail(self, probe: Probe) -> None:
-        message = "Container {} failed {} probe, will be restarted ({})".format(self.name, probe.kind, probe.words)
+        sentence = "Container {} failed {} probe, will be restarted".format(self.name, probe.kind)
+        message = "{} ({})".format(sentence, probe.words)
         grace = probe.spec.get("terminationGracePeriodSeconds")
-        self.failure = Failure(probe.kind, message, None if grace is None else float(grace))
+        self.failure = Failure(probe.kind, sentence, message, None if grace is None else float(grace))
         for other in self.all:
             other.stop()

@@ -93,9 +93,3 @@ class Past:
         else:
             return
         self.restarts, self.ran = self.restarts + 1, False
-
-
-def go_duration(pause: float) -> str:
-    """Return whole seconds as Go, and so the kubelet, writes them: 10s, 1m20s, 5m0s."""
-    minutes, rest = divmod(round(pause), 60)
-    return "{}m{}s".format(minutes, rest) if minutes else "{}s".format(rest)

@@ -28,6 +28,23 @@ REMEMBERED = 4096
 #: Events that wait for their turn: five for each pod of a burst of a thousand.
 WAITING = 5_000
 MESSAGE_LIMIT = 1024
+#: client-go's aggregation: of so many different messages about one object, of one type and reason, each within so many
+#: seconds of the one before, the further ones are counted in one event.
+SIMILAR, SIMILAR_SECONDS = 10, 600.0
+COMBINED = "(combined from similar events): "
+#: v1.Event.count is a Go int32.
+LARGEST_COUNT = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class _Note:
+    """One event that waits for its turn; ``count`` is how often it has happened since the last one."""
+
+    regarding: Json
+    kind: str
+    reason: str
+    message: str
+    count: int = 1
 
 
 @dataclass
@@ -42,14 +59,18 @@ class Events:
     def __init__(self, api: ApiServer, node_name: str) -> None:
         self.api = api
         self.node_name = node_name
-        self._waiting: asyncio.Queue[tuple[Json, str, str, str]] = asyncio.Queue(WAITING)
+        self._waiting: asyncio.Queue[_Note] = asyncio.Queue(WAITING)
         self._sent: OrderedDict[tuple[str, ...], _Sent] = OrderedDict()
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        #: By object, type and reason: the messages (hashes) that were sent apart, and when the last one came.
+        self._similar: OrderedDict[tuple[str, ...], tuple[set[int], float]] = OrderedDict()
         self._numbers = itertools.count(time.time_ns())
         self._turns, self._counted = AT_ONCE, time.monotonic()
 
-    def pod(self, pod: Json, kind: str, reason: str, message: str) -> None:
-        """Note an event about a pod; ``kind`` is Normal or Warning."""
+    def pod(  # noqa: PLR0913 - an event's own fields
+        self, pod: Json, kind: str, reason: str, message: str, *, field: str = "", count: int = 1
+    ) -> None:
+        """Note an event about a pod, or its part at the path ``field``; ``kind`` is Normal or Warning."""
         metadata = pod["metadata"]
         regarding = {
             "apiVersion": "v1",
@@ -58,29 +79,33 @@ class Events:
             "name": metadata["name"],
             "uid": metadata["uid"],
         }
-        self._note(regarding, kind, reason, message)
+        if field:
+            regarding["fieldPath"] = field
+        self._note(_Note(regarding, kind, reason, message[:MESSAGE_LIMIT], count))
 
     def node(self, kind: str, reason: str, message: str) -> None:
         """Note an event about the node; kubectl describe looks for the name as the UID."""
         regarding = {"apiVersion": "v1", "kind": "Node", "name": self.node_name, "uid": self.node_name}
-        self._note(regarding, kind, reason, message)
+        self._note(_Note(regarding, kind, reason, message[:MESSAGE_LIMIT]))
 
-    def _note(self, regarding: Json, kind: str, reason: str, message: str) -> None:
+    def _note(self, note: _Note) -> None:
         try:
-            self._waiting.put_nowait((regarding, kind, reason, message[:MESSAGE_LIMIT]))
+            self._waiting.put_nowait(note)
         except asyncio.QueueFull:
-            log.warning("event dropped, too many wait: %s %s: %s", regarding["name"], reason, message)
+            name = note.regarding["name"]
+            log.warning("event dropped, too many wait: %s %s: %s", name, note.reason, note.message)
 
     async def run(self) -> None:
         """Send for ever."""
         while True:
-            regarding, kind, reason, message = await self._waiting.get()
-            if not self._allowed(regarding["uid"]):
-                log.debug("event dropped, too many of %s: %s: %s", regarding["name"], reason, message)
+            note = await self._waiting.get()
+            if not self._allowed(note.regarding["uid"]):
+                name = note.regarding["name"]
+                log.debug("event dropped, too many of %s: %s: %s", name, note.reason, note.message)
                 continue
             await self._turn()
             try:
-                await self._send(regarding, kind, reason, message)
+                await self._send(note)
             except ApiError as error:
                 log.warning("event dropped: %s", error)
 
@@ -93,15 +118,18 @@ class Events:
         if self._turns < 0:
             await asyncio.sleep(-self._turns / RATE)
 
-    async def _send(self, regarding: Json, kind: str, reason: str, message: str) -> None:
-        key = (regarding["uid"], kind, reason, message)
+    async def _send(self, note: _Note) -> None:
+        regarding = note.regarding
+        key, message = self._combined(note)
         namespace = regarding.get("namespace") or "default"
         path = f"/api/v1/namespaces/{namespace}/events"
         sent = self._sent.get(key)
         if sent:
+            count = min(sent.count + note.count, LARGEST_COUNT)
+            changed = {"count": count, "lastTimestamp": now_seconds(), "message": message}
             try:
-                await self.api.patch(f"{path}/{sent.name}", {"count": sent.count + 1, "lastTimestamp": now_seconds()})
-                sent.count += 1
+                await self.api.patch(f"{path}/{sent.name}", changed)
+                sent.count = count
             except NotFoundError:
                 del self._sent[key]  # its hour is over: the API keeps events for a while only
             else:
@@ -115,20 +143,37 @@ class Events:
                 "kind": "Event",
                 "metadata": {"name": name, "namespace": namespace},
                 "involvedObject": regarding,
-                "type": kind,
-                "reason": reason,
+                "type": note.kind,
+                "reason": note.reason,
                 "message": message,
                 "source": {"component": "interlink-vk", "host": self.node_name},
                 "reportingComponent": "interlink-vk",
                 "reportingInstance": self.node_name,
                 "firstTimestamp": now,
                 "lastTimestamp": now,
-                "count": 1,
+                "count": min(note.count, LARGEST_COUNT),
             },
         )
-        self._sent[key] = _Sent(name, 1)
+        self._sent[key] = _Sent(name, min(note.count, LARGEST_COUNT))
         if len(self._sent) > REMEMBERED:
             self._sent.popitem(last=False)
+
+    def _combined(self, note: _Note) -> tuple[tuple[str, ...], str]:
+        """Return by what the event is counted, and its message: one for all where too many similar ones have come."""
+        group, now = (note.regarding["uid"], note.kind, note.reason), time.monotonic()
+        messages, last = self._similar.pop(group, (set[int](), now))
+        if now - last > SIMILAR_SECONDS:
+            messages = set()
+        messages.add(hash(note.message))
+        combined = len(messages) >= SIMILAR
+        if combined:
+            messages.pop()
+        self._similar[group] = (messages, now)
+        if len(self._similar) > REMEMBERED:
+            self._similar.popitem(last=False)
+        if combined:
+            return group, (COMBINED + note.message)[:MESSAGE_LIMIT]
+        return (*group, note.regarding.get("fieldPath", ""), note.message), note.message
 
     def _allowed(self, uid: str) -> bool:
         now = time.monotonic()

@@ -97,6 +97,22 @@ class SiteEvent(msgspec.Struct, kw_only=True):
     message: str
 
 
+class ContainerEvent(msgspec.Struct, kw_only=True):
+    """What happened to a container that its status does not show: a failed probe or hook, a kill, a pull.
+
+    Counted by whoever saw it, from the container's first run on: the virtual kubelet writes v1.Events for what was
+    added to ``count`` since it last looked, with the words of the last time.
+    """
+
+    container: str
+    #: What is counted: the reason, or a part of what has it (``readiness`` of Unhealthy).
+    key: str
+    type: Literal["Normal", "Warning"] = "Normal"
+    reason: str
+    message: str
+    count: int = 1
+
+
 class PodStatus(msgspec.Struct, kw_only=True):
     """One pod's status. ``containers`` and ``initContainers`` are v1.ContainerStatus objects, always all of them.
 
@@ -122,6 +138,8 @@ class PodStatus(msgspec.Struct, kw_only=True):
     #: The site took the pod's node from it (a lost node, a preemption): v1.PodCondition DisruptionTarget.
     disrupted: bool = False
     event: SiteEvent | None = None
+    #: None: the plugin does not tell, and what can be read of the containers' statuses is all that is known.
+    containerEvents: list[ContainerEvent] | None = None
 
 
 class Changes(msgspec.Struct, kw_only=True):

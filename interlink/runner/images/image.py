@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any, Dict, Optional
 
 from interlink.runner.files import RunnerError, as_utf8, words
@@ -18,6 +19,7 @@ from interlink.runner.images.reference import InvalidName, Reference, parse
 from interlink.runner.images.registry import architecture
 from interlink.runner.processes import die_with_parent, kill_session
 from interlink.runner.runtimes import ImageFile, Runtime
+from interlink.runner.times import go_duration
 
 if TYPE_CHECKING:
     from interlink.runner.guard import Guard
@@ -43,6 +45,8 @@ class Image:
         self.due, self.pause = 0.0, 0.0
         self.puller: "Optional[subprocess.Popen[bytes]]" = None
         self.heard = b""
+        #: When the puller was started; and what the kubelet would say of the pull, once that was a success.
+        self.asked, self.pulled = 0.0, ""
         self.reference: Optional[Reference] = None
         if name.startswith("/"):
             self._judge(os.path.realpath(name), os.path.realpath(os.path.commonpath([plan["folder"], plan["spool"]])))
@@ -139,6 +143,7 @@ class Image:
         plan = {name: self.plan[name] for name in ("folder", "uid", "runtime")}
         request = as_utf8(json.dumps({"plan": plan, "name": self.name, "policy": self.policy}, ensure_ascii=False))
         self.progress, self.heard = "", b""
+        self.asked = time.monotonic()
         self.puller = subprocess.Popen(
             [sys.executable, sys.argv[0], "--pull"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             start_new_session=True, preexec_fn=die_with_parent,
@@ -166,12 +171,21 @@ class Image:
                 self._fail(said.get("reason", ""), said["fault"])
             elif "key" in said:
                 self._take_key(said["key"], said.get("digest", ""))
+                self._note_pull(said.get("seconds", 0.0))
         if status is None and not self.fault and self.file is None:
             return
         # Its last word is said: it ends now, and must not be asked again what it ended with.
         self._forget_puller()
         if self.file is None and not self.fault:
             self._fail("", "{}: the pull ended with status {}".format(self.name, status))
+
+    def _note_pull(self, seconds: float) -> None:
+        """Put the pull into the words of the kubelet's image manager; the size is that of the file in the cache."""
+        if self.file is not None:
+            self.pulled = 'Successfully pulled image "{}" in {} ({} including waiting). Image size: {} bytes.'.format(
+                self.name, go_duration(seconds), go_duration(time.monotonic() - self.asked),
+                os.path.getsize(self.file.path),
+            )  # fmt: skip
 
     def _forget_puller(self) -> None:
         assert self.puller is not None

@@ -1,7 +1,8 @@
 """``pod_runner --pull``: brings one image into the site's cache. A process of its own, which may wait and block.
 
 Started by ``image.py`` with a request on its stdin (it holds credentials); answers in lines of JSON on its stdout:
-``progress``, and at last ``key`` and ``digest`` of what is in the cache, or ``fault`` (and ``reason``).
+``progress``, and at last ``key`` and ``digest`` of what is in the cache and the ``seconds`` that the pull itself took
+(0: it was there), or ``fault`` (and ``reason``).
 """
 
 import hashlib
@@ -58,6 +59,7 @@ class Puller:
         self.cache = Cache(plan["runtime"].get("imageCache", ""), self.runtime.suffix)
         self.credentials = plan["runtime"].get("credentials", ())
         self.insecure = plan["runtime"].get("insecureRegistries", ())
+        self.seconds = 0.0
 
     def run(self) -> None:
         """Pull what is missing, and say what is there. Raises RunnerError, OSError, ValueError."""
@@ -83,7 +85,7 @@ class Puller:
             self.cache.remember_name(self.name, digest)
         finally:
             lock.close()
-        tell(key=key, digest=digest)
+        tell(key=key, digest=digest, seconds=self.seconds)
 
     def _resolve(self, reference: Reference) -> Tuple[Registry, str]:
         """Return the digest, and the registry as it was opened: with the first fitting credential that it takes."""
@@ -122,7 +124,7 @@ class Puller:
                 self._fetch(key, {"name": self.name}, source, None)
         finally:
             lock.close()
-        tell(key=key, digest="")
+        tell(key=key, digest="", seconds=self.seconds)
 
     def _locked(self, key: str) -> Lock:
         lock = self.cache.lock(key)
@@ -134,6 +136,7 @@ class Puller:
     def _fetch(self, key: str, known: Dict[str, Any], source: Source, manifest: Optional[Manifest]) -> None:
         """Let the runtime pull into a folder of its own, and put the file into its place."""
         scratch = self.cache.scratch(key)
+        began = time.monotonic()
         try:
             target = os.path.join(scratch, "image" + self.runtime.suffix)
             progress = Progress(self.name, manifest)
@@ -147,6 +150,7 @@ class Puller:
             self.cache.remember(key, known)
             if not same_contents(target, path):
                 os.rename(target, path)
+            self.seconds = time.monotonic() - began
         finally:
             shutil.rmtree(os.path.dirname(scratch), ignore_errors=True)
 

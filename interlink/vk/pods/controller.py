@@ -10,13 +10,12 @@ from typing import Any
 
 from interlink.vk.apiserver.errors import ApiError, InvalidError
 from interlink.vk.edge.errors import AwayError
-from interlink.vk.pods import ending, starting
+from interlink.vk.pods import ending, starting, telling
 from interlink.vk.pods.context import Context
 from interlink.vk.pods.decision import GONE, Memory, Step, View, decide
 from interlink.vk.pods.queue import RetryLater
 from interlink.vk.pods.record import PodRecord
 from interlink.vk.pods.status import EPHEMERAL, patch_needed, reported_status
-from interlink.vk.pods.transitions import happenings
 from interlink.vk.times import now_seconds
 from interlink.vk.volumes.updates import VolumeUpdates
 from interlink.wire.messages import PodStatus
@@ -115,22 +114,8 @@ class PodController:
             return
         if desired.get("ephemeralContainerStatuses") and not old.get("ephemeralContainerStatuses"):
             self.context.events.pod(pod, "Warning", "FieldIgnored", EPHEMERAL[1])
-        for happening in happenings(pod, old, desired):
-            self.context.events.pod(pod, *happening)
-        self._tell_event(pod, memory, status, news=news)
-
-    def _tell_event(self, pod: Json, memory: Memory, status: PodStatus, *, news: bool) -> None:
-        """Write the site's event, once for each key; what an earlier run of ours has shown already is no news."""
-        event = status.event
-        if event is None:
-            return
-        known = memory.told is None and memory.submitted is None and not news
-        memory.told = memory.told or set()
-        if event.key in memory.told:
-            return
-        memory.told.add(event.key)
-        if not known:
-            self.context.events.pod(pod, event.type, event.reason, event.message)
+        telling.tell(self.context, pod, memory, desired, status)
+        telling.tell_site(self.context, pod, memory, status, news=news)
 
     def _tell_away(self, view: View, error: AwayError) -> None:
         self.context.link.doubt()

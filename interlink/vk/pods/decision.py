@@ -43,6 +43,9 @@ class Memory:
     told_away: bool = False
     #: Keys of the site's events (wire.messages.SiteEvent) that were written; None before the first look at one.
     told: set[str] | None = None
+    #: How often the plugin's events (wire.messages.ContainerEvent), by container and key, had happened at the last
+    #: look; None before the first one.
+    counted: dict[tuple[str, str], int] | None = None
     #: When it was first seen to have run and to be unknown to the edge.
     lost_since: float | None = None
     #: When we last sent the final DELETE of the object.

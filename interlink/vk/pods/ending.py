@@ -15,6 +15,7 @@ from interlink.vk.pods.decision import GONE, Memory
 from interlink.vk.pods.record import PodRecord, pod_path
 from interlink.vk.pods.request import mark
 from interlink.vk.pods.status import final_status, reported_status
+from interlink.vk.pods.telling import tell, tell_kills
 from interlink.vk.times import now_seconds
 from interlink.wire.messages import PodStatus
 
@@ -36,8 +37,7 @@ async def cancel(context: Context, record: PodRecord, memory: Memory) -> float:
     log.info("pod %s: ending its job, grace period %s s", record, record.grace)
     await context.edge.delete(mark(pod, context.book.cluster))
     if memory.cancelled is None and not record.terminal:
-        for container in pod["spec"]["containers"]:
-            context.events.pod(pod, "Normal", "Killing", f"Stopping container {container['name']}")
+        tell_kills(context, pod)
     memory.cancelled = (record.deleting, record.grace)
     memory.unknown_to_edge = False
     return 0.0
@@ -56,6 +56,8 @@ async def remove(context: Context, record: PodRecord, memory: Memory, status: Po
         desired = reported_status(pod, status, now) if status else final_status(pod, "", "", now)
         if not await context.writer.write(record, pod, desired):
             return None
+        if status:
+            tell(context, pod, memory, desired, status)
     if record.grace == 0 and record.finalizers:
         return None
     now_monotonic = time.monotonic()

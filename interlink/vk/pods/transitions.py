@@ -1,8 +1,10 @@
 """What has happened to a pod's containers between two of its statuses, as the events that a kubelet writes of it.
 
-Pure; called by ``controller.py`` after each status that it wrote, so that nothing is told twice, by whichever process:
+Pure; called by ``telling.py`` after each status that was written, so that nothing is told twice, by whichever process:
 what the API held before is what was told before. Source of reasons and words: kubelet's pkg/kubelet/events and its
-kuberuntime and image managers. The pod runner's own words, from which pulls and probes are known, are those of
+kuberuntime and image managers; of Created and Started those up to 1.34, which name the container to every kubectl.
+What statuses do not show a plugin of ours counts (``ContainerEvent``); of another one, or a job that began under an
+older program, pulls and probes are read from the pod runner's words in the statuses: those of
 ``runner/images/image.py``, ``runner/probes.py`` and ``runner/container.py``.
 """
 
@@ -10,71 +12,99 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from interlink.wire.messages import ContainerEvent
+
 Json = dict[str, Any]
 
-_LISTS = ("initContainerStatuses", "containerStatuses")
+#: Lists of statuses, and where the spec has their containers: an event says so in its fieldPath, as a kubelet's.
+FIELDS = {"initContainerStatuses": "spec.initContainers", "containerStatuses": "spec.containers"}
 _PULLING = "Pulling image "
 #: The runner's word on a container that it ended for a probe; in brackets what the probe said.
 _PROBE = re.compile(
     r"(?P<end>Container .{1,253} failed (?:liveness|startup) probe, will be restarted) \((?P<said>.*)\)", re.S
 )
 _HOOK = "FailedPostStartHook: "
+_PRESENT = 'Container image "{}" already present on machine and can be accessed by the pod'
+
+
+#: What a plugin has counted: each event with how often it has happened since the last look.
+Counted = list[tuple[ContainerEvent, int]]
 
 
 class Happening(NamedTuple):
-    """One event to write: its type, reason and message."""
+    """One event to write: its type, reason and message, which part of the pod it is about, and how often it was so."""
 
     type: str
     reason: str
     message: str
+    field: str = ""
+    times: int = 1
 
 
-def happenings(pod: Json, old: Json, new: Json) -> list[Happening]:
-    """Return what has happened to the pod's containers from one v1.PodStatus to the next, in the order of the spec."""
+def happenings(pod: Json, old: Json, new: Json, counted: Counted | None = None) -> list[Happening]:
+    """Return what has happened to the pod's containers from one v1.PodStatus to the next, in the order of the spec.
+
+    ``counted`` None: the plugin does not tell what statuses do not show.
+    """
     found: list[Happening] = []
-    for key in _LISTS:
+    for key, field in FIELDS.items():
         before = {status["name"]: status for status in old.get(key) or []}
         for status in new.get(key) or []:
-            found += _of_container(pod, before.get(status["name"]) or {}, status)
+            name = status["name"]
+            own = None if counted is None else [entry for entry in counted if entry[0].container == name]
+            of_container = _of_container(pod, before.get(name) or {}, status, own)
+            found += [happening._replace(field=field_path(field, name)) for happening in of_container]
     return found
 
 
-def _of_container(pod: Json, old: Json, new: Json) -> Iterator[Happening]:
-    yield from _of_image(old, new)
+def field_path(field: str, name: str) -> str:
+    """Return the fieldPath of a container, by which kubectl shows which one an event is about."""
+    return f"{field}{{{name}}}"
+
+
+def _of_container(pod: Json, old: Json, new: Json, counted: Counted | None) -> Iterator[Happening]:
+    told = [Happening(event.type, event.reason, event.message, times=times) for event, times in counted or ()]
+    pulled = [happening for happening in told if happening.reason == "Pulled"]
+    yield from _of_image(old, new, pulled)
     if _run(new) and _run(new) != _run(old):
         yield Happening("Normal", "Created", f"Created container: {new['name']}")
         yield Happening("Normal", "Started", f"Started container {new['name']}")
+    yield from (happening for happening in told if happening not in pulled)
     ended = _end(new)
     if ended and ended != _end(old):
-        yield from _of_end(ended)
+        yield from _of_end(ended, probes=counted is None)
     waits, waited = _waiting(new), _waiting(old)
     if waits.get("reason") != waited.get("reason") or _end(new) != _end(old):
         yield from _of_waiting(pod, new, waits)
 
 
-def _of_image(old: Json, new: Json) -> Iterator[Happening]:
-    """Tell of pulls; one that came and went between two reports is not known to have been one."""
+def _of_image(old: Json, new: Json, pulled: list[Happening]) -> Iterator[Happening]:
+    """Tell of pulls, and before each run that the image is there, as a kubelet looks for it each time."""
     image, waits, waited = new.get("image") or "", _waiting(new), _waiting(old)
     if _pulls(waits) and not _pulls(waited):
         yield Happening("Normal", "Pulling", f'Pulling image "{image}"')
-    if new.get("imageID") and not old.get("imageID"):
-        pulled = _pulls(waited) or waited.get("reason") in ("ErrImagePull", "ImagePullBackOff")
-        words = (
-            f'Successfully pulled image "{image}"' if pulled else f'Container image "{image}" is present on the node'
-        )
+    if pulled:
+        yield from pulled
+    elif new.get("imageID") and not old.get("imageID"):
+        was_away = _pulls(waited) or waited.get("reason") in ("ErrImagePull", "ImagePullBackOff")
+        words = f'Successfully pulled image "{image}"' if was_away else _PRESENT.format(image)
         yield Happening("Normal", "Pulled", words)
+    elif new.get("imageID") and _run(new) and _run(new) != _run(old) and _run(old):
+        yield Happening("Normal", "Pulled", _PRESENT.format(image))
 
 
-def _of_end(ended: Json) -> Iterator[Happening]:
+def _of_end(ended: Json, *, probes: bool) -> Iterator[Happening]:
     message = ended.get("message") or ""
     probe = _PROBE.search(message)
-    if probe:
+    if ended.get("reason") == "StartError":
+        yield Happening("Warning", "Failed", f"Error: {message}")
+    elif probe and probes:
         yield Happening("Warning", "Unhealthy", probe["said"])
         yield Happening("Normal", "Killing", probe["end"])
-    elif _HOOK in message:
-        yield Happening("Warning", "FailedPostStartHook", message.partition(_HOOK)[2])
-    elif ended.get("reason") == "StartError":
-        yield Happening("Warning", "Failed", f"Error: {message}")
+    elif _HOOK in message and probes:
+        # Not what the hook said: the kubelet keeps that out of events, for there may be secrets in it.
+        yield Happening("Warning", "FailedPostStartHook", "PostStartHook failed")
+        yield Happening("Normal", "Killing", "FailedPostStartHook")
 
 
 def _of_waiting(pod: Json, status: Json, waits: Json) -> Iterator[Happening]:

@@ -12,7 +12,7 @@ from interlink.core.job.states import ENDS, PHASES, STANDSTILLS, JobPhase
 from interlink.core.plan import Report, ReportAsked
 from interlink.core.pod.facts import PodFacts
 from interlink.core.status import pod_status
-from interlink.wire.messages import CLUSTER_ANNOTATION, PodStatus
+from interlink.wire.messages import CLUSTER_ANNOTATION, ContainerEvent, PodStatus
 from tests.unit.core.pods import UID, make_pod
 
 POD = PodFacts(
@@ -475,3 +475,22 @@ def test_what_the_runner_never_started_goes_on_waiting_after_an_ordinary_end() -
     assert _states(status) == [waiting, ENDED]
     status = _merge(_job("NODE_FAIL"), _report(waiting, ENDED))
     assert _states(status)[0]["terminated"]["reason"] == "NodeFailure"
+
+
+def test_what_the_runner_counts_is_passed_on_for_containers_of_the_pod_alone() -> None:
+    def event(container: str, key: str = "readiness", count: int = 3) -> ContainerEvent:
+        return ContainerEvent(container=container, key=key, reason="Unhealthy", message="no", count=count)
+
+    told = [event("a"), event("stranger"), event("b", count=-1), event("b", "liveness")]
+    job = _job("RUNNING", nodes="c1")
+    assert _merge(job, _report(RUNNING, RUNNING, container_events=told)).containerEvents == [told[0], told[3]]
+    flood = [event("a", str(number)) for number in range(1000)]
+    passed = _merge(job, _report(RUNNING, RUNNING, container_events=flood)).containerEvents
+    assert passed is not None
+    assert len(passed) == 16
+
+
+def test_a_runner_that_does_not_count_is_no_runner_that_has_counted_nothing() -> None:
+    job = _job("RUNNING", nodes="c1")
+    assert _merge(job, _report(RUNNING, RUNNING)).containerEvents is None
+    assert _merge(job, _report(RUNNING, RUNNING, container_events=[])).containerEvents == []

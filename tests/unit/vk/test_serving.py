@@ -124,7 +124,7 @@ async def test_an_unapproved_request_is_told_of_once_and_taken_late(cluster: Clu
     assert serving.shown.source == "self-signed"
     name = cluster.request()["metadata"]["name"]
     assert cluster.events._waiting.qsize() == 1
-    assert f"kubectl certificate approve {name}" in cluster.events._waiting.get_nowait()[3]
+    assert f"kubectl certificate approve {name}" in cluster.events._waiting.get_nowait().message
     cluster.conclude("Approved")
     cluster.sign()
     await cluster.pass_time(serving, 61)
@@ -137,7 +137,7 @@ async def test_without_a_signer_the_words_say_so(cluster: Cluster) -> None:
     for _ in range(20):
         await cluster.pass_time(serving, 61)
     assert cluster.request()["status"]["conditions"][0]["type"] == "Approved"
-    assert "nobody signs it" in cluster.events._waiting.get_nowait()[3]
+    assert "nobody signs it" in cluster.events._waiting.get_nowait().message
     assert serving.shown.source == "self-signed"
 
 
@@ -159,7 +159,7 @@ async def test_a_refused_request_is_not_repeated_within_the_hour(cluster: Cluste
     for _ in range(50):
         await cluster.pass_time(serving, 60)
     assert len(cluster.requests()) == 1
-    assert "so it is" in cluster.events._waiting.get_nowait()[3]
+    assert "so it is" in cluster.events._waiting.get_nowait().message
     for _ in range(15):
         await cluster.pass_time(serving, 60)
     assert len(cluster.requests()) == 2
@@ -236,7 +236,7 @@ async def test_who_may_not_approve_itself_says_so_and_waits_for_others(cluster: 
     cluster.api.fail(f"PUT {FOLDER}", 403, 5)
     for _ in range(4):
         await cluster.pass_time(serving, 2)
-    assert "may not approve" in cluster.events._waiting.get_nowait()[3]
+    assert "may not approve" in cluster.events._waiting.get_nowait().message
     cluster.conclude("Approved")
     cluster.sign()
     await cluster.pass_time(serving, 2)
@@ -257,7 +257,7 @@ async def test_a_node_with_too_long_a_name_serves_its_own(cluster: Cluster) -> N
     serving = cluster.serving(node="n" * 60)
     await serving.look()
     assert not cluster.requests()
-    assert "longer than" in cluster.events._waiting.get_nowait()[3]
+    assert "longer than" in cluster.events._waiting.get_nowait().message
     with pytest.raises(CertificateError):
         signing_request(fresh_key(), "n" * 53, ADDRESS)
     signing_request(fresh_key(), "n" * 52, ADDRESS)
