@@ -17,12 +17,16 @@ from interlink.vk.edge.client import EdgeClient
 from interlink.vk.edge.errors import AwayError, CursorExpiredError
 from interlink.vk.edge.link import Link
 from interlink.vk.pods.store import PodStore
+from interlink.vk.turns import Turns
 from interlink.wire.messages import PodStatus
 
 log = logging.getLogger(__name__)
 
 LONG_POLL_SECONDS = 25.0
 POLL_SECONDS = 5.0
+#: Long polls a second, and how many at once after a quiet time. Where more changes than that come, one answer brings
+#: several: each costs three processes as much as the status that it brings, and without a bound there was one for each.
+RATE, AT_ONCE = 20.0, 20.0
 #: A complete picture now and then heals whatever a feed of changes could ever lose.
 PICTURE_SECONDS = 600.0
 
@@ -47,6 +51,7 @@ class ChangeFeed:
         self.on_life: Callable[[], None] = lambda: None
         self._cursor: str | None = None
         self._pictured = 0.0
+        self._turns = Turns(RATE, AT_ONCE)
 
     async def run(self) -> None:
         """Follow for ever."""
@@ -74,6 +79,7 @@ class ChangeFeed:
                 await backoff.sleep(error.retry_after)
 
     async def _long_poll(self) -> None:
+        await self._turns.take()
         asked = time.monotonic()
         cursor = self._cursor if asked - self._pictured < PICTURE_SECONDS else None
         changes = await self.edge.changes(cursor, LONG_POLL_SECONDS)

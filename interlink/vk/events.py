@@ -15,6 +15,7 @@ from typing import Any
 from interlink.vk.apiserver.client import ApiServer
 from interlink.vk.apiserver.errors import ApiError, NotFoundError
 from interlink.vk.times import now_seconds
+from interlink.vk.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ class Events:
         #: By object, type and reason: the messages (hashes) that were sent apart, and when the last one came.
         self._similar: OrderedDict[tuple[str, ...], tuple[set[int], float]] = OrderedDict()
         self._numbers = itertools.count(time.time_ns())
-        self._turns, self._counted = AT_ONCE, time.monotonic()
+        self._turns = Turns(RATE, AT_ONCE)
 
     def pod(  # noqa: PLR0913 - an event's own fields
         self, pod: Json, kind: str, reason: str, message: str, *, field: str = "", count: int = 1
@@ -103,20 +104,11 @@ class Events:
                 name = note.regarding["name"]
                 log.debug("event dropped, too many of %s: %s: %s", name, note.reason, note.message)
                 continue
-            await self._turn()
+            await self._turns.take()
             try:
                 await self._send(note)
             except ApiError as error:
                 log.warning("event dropped: %s", error)
-
-    async def _turn(self) -> None:
-        """Wait until one more event may be sent."""
-        now = time.monotonic()
-        self._turns = min(AT_ONCE, self._turns + (now - self._counted) * RATE)
-        self._counted = now
-        self._turns -= 1
-        if self._turns < 0:
-            await asyncio.sleep(-self._turns / RATE)
 
     async def _send(self, note: _Note) -> None:
         regarding = note.regarding

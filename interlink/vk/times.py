@@ -1,5 +1,6 @@
 """Times as the Kubernetes API writes them: metav1.Time with whole seconds, metav1.MicroTime, both UTC."""
 
+import functools
 import re
 from datetime import UTC, datetime
 
@@ -17,6 +18,7 @@ def now_micros() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+@functools.lru_cache(maxsize=4096)
 def whole_seconds(text: str) -> str:
     """Return an RFC 3339 time cut to whole seconds in UTC, empty for Go's zero time and for what is no time."""
     moment = parse_time(text)

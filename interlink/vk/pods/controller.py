@@ -15,7 +15,7 @@ from interlink.vk.pods.context import Context
 from interlink.vk.pods.decision import GONE, Memory, Step, View, decide
 from interlink.vk.pods.queue import RetryLater
 from interlink.vk.pods.record import PodRecord
-from interlink.vk.pods.status import EPHEMERAL, patch_needed, reported_status
+from interlink.vk.pods.status import EPHEMERAL, reported_status
 from interlink.vk.times import now_seconds
 from interlink.vk.volumes.updates import VolumeUpdates
 from interlink.wire.messages import PodStatus
@@ -109,10 +109,10 @@ class PodController:
         pod = record.load()
         desired = reported_status(pod, status, now_seconds())
         old = pod.get("status") or {}
-        news = patch_needed(old, desired)
-        if not await self.context.writer.write(record, pod, desired):
+        news = await self.context.writer.write(record, pod, desired)
+        if news is None:
             return
-        if desired.get("ephemeralContainerStatuses") and not old.get("ephemeralContainerStatuses"):
+        if news and desired.get("ephemeralContainerStatuses") and not old.get("ephemeralContainerStatuses"):
             self.context.events.pod(pod, "Warning", "FieldIgnored", EPHEMERAL[1])
         telling.tell(self.context, pod, memory, desired, status)
         telling.tell_site(self.context, pod, memory, status, news=news)

@@ -54,7 +54,7 @@ async def remove(context: Context, record: PodRecord, memory: Memory, status: Po
     if not record.terminal:
         pod, now = record.load(), now_seconds()
         desired = reported_status(pod, status, now) if status else final_status(pod, "", "", now)
-        if not await context.writer.write(record, pod, desired):
+        if await context.writer.write(record, pod, desired) is None:
             return None
         if status:
             tell(context, pod, memory, desired, status)

@@ -3,6 +3,7 @@
 Called by ``starting.py``. The node's labels, taints and amounts are the API's own, for others change them too.
 """
 
+import asyncio
 import time
 from typing import Any
 
@@ -30,6 +31,7 @@ class Entrance:
         self.daemon_sets = daemon_sets
         self._node: Json = {}
         self._read = float("-inf")
+        self._reading: asyncio.Task[Json] | None = None
 
     async def refusal(self, pod: Json) -> Refusal | None:
         """Return why the pod is not taken, and count it where it is. Raises ApiError and QuantityError.
@@ -62,9 +64,12 @@ class Entrance:
         return Refusal(IGNORED if ignored else REJECTED, words)
 
     async def _copy(self) -> Json:
-        if time.monotonic() - self._read > NODE_SECONDS:
-            return await self._fresh()
-        return self._node
+        if time.monotonic() - self._read <= NODE_SECONDS:
+            return self._node
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._fresh())
+        # Many pods come at once, and one answer does for them all; who gives up waiting must not take it with him.
+        return await asyncio.shield(self._reading)
 
     async def _fresh(self) -> Json:
         asked = time.monotonic()

@@ -22,7 +22,7 @@ from interlink.vk.pods.entrance import IGNORED
 from interlink.vk.pods.queue import RetryLater
 from interlink.vk.pods.record import PodRecord
 from interlink.vk.pods.request import ContainersNotReadyError, create_request
-from interlink.vk.pods.status import patch_needed, rejected_status, waiting_status
+from interlink.vk.pods.status import rejected_status, waiting_status
 from interlink.vk.pods.unsupported import refuse_sources
 from interlink.vk.times import now_seconds
 from interlink.vk.volumes.contents import Contents, Volumes
@@ -129,10 +129,7 @@ async def _gather(context: Context, record: PodRecord, pod: Json) -> _Gathered:
 
 async def _hold(context: Context, record: PodRecord, pod: Json, problems: dict[str, tuple[str, str]]) -> bool:
     """Say in its status why the pod does not come to the edge yet; it stays Pending. Returns whether that is news."""
-    desired = waiting_status(pod, problems, now_seconds())
-    news = patch_needed(pod.get("status") or {}, desired)
-    await context.writer.write(record, pod, desired)
-    return news
+    return bool(await context.writer.write(record, pod, waiting_status(pod, problems, now_seconds())))
 
 
 async def _wait_for_place(context: Context, record: PodRecord, pod: Json, memory: Memory, error: BusyError) -> None:

@@ -91,7 +91,7 @@ def patch_needed(current: Json, desired: Json) -> bool:
         elif key == "observedGeneration":
             if _generation_differs(current, desired):
                 return True
-        elif _bare(current.get(key)) != _bare(wanted):
+        elif not _same(current.get(key), wanted):
             return True
     return False
 
@@ -133,8 +133,12 @@ def _by_name(*lists: list[Json]) -> dict[str, Json]:
 def _differs(held: Json, wanted: Json) -> bool:
     if _generation_differs(held, wanted):
         return True
-    keys = [key for key in wanted if key != "observedGeneration"]
-    return bool(_bare({key: held.get(key) for key in keys}) != _bare({key: wanted[key] for key in keys}))
+    return any(not _same(held.get(key), value) for key, value in wanted.items() if key != "observedGeneration")
+
+
+def _same(held: Any, wanted: Any) -> bool:
+    """Whether both say the same; most often they are simply equal, which costs a tenth of the other comparison."""
+    return bool(held == wanted or _bare({"": held}) == _bare({"": wanted}))
 
 
 def _generation_differs(held: Json, wanted: Json) -> bool:

@@ -26,18 +26,21 @@ class StatusWriter:
         #: How many patches were sent, and how many were not because nothing differed.
         self.written = self.spared = 0
 
-    async def write(self, record: PodRecord, pod: Json, desired: Json) -> bool:
-        """Bring the status into the API; False where the pod is not there any more. Raises ApiError."""
+    async def write(self, record: PodRecord, pod: Json, desired: Json) -> bool | None:
+        """Bring the status into the API; return whether it was news there. Raises ApiError.
+
+        None where the pod is not there any more.
+        """
         current = pod.get("status") or {}
         if not patch_needed(current, desired):
             self.spared += 1
-            return True
+            return False
         patch = {"metadata": {"uid": record.uid}, "status": _merge(current, desired)}
         try:
             answer = await self.api.patch(f"{record.path}/status", patch)
         except (NotFoundError, ConflictError) as error:
             log.info("pod %s: status not written, it is gone or another one: %s", record, error)
-            return False
+            return None
         self.written += 1
         log.debug("pod %s: status written: %s", record, desired.get("phase"))
         self.store.accept(self.store.pack(answer), news=_changed_by_others(pod, answer))

@@ -1,0 +1,35 @@
+"""Turns by a token bucket, with a clock of the test's own."""
+
+from interlink.vk.turns import Turns
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_some_come_at_once_and_the_others_at_the_rate() -> None:
+    turns = Turns(10.0, 2.0, Clock())
+    assert [round(turns.next(), 3) for _ in range(5)] == [0.0, 0.0, 0.1, 0.2, 0.3]
+
+
+def test_a_quiet_time_gives_no_more_than_those_at_once() -> None:
+    clock = Clock()
+    turns = Turns(10.0, 2.0, clock)
+    clock.now += 3600
+    assert [round(turns.next(), 3) for _ in range(3)] == [0.0, 0.0, 0.1]
+
+
+def test_who_waited_for_its_turn_owes_nothing() -> None:
+    clock = Clock()
+    turns = Turns(10.0, 1.0, clock)
+    turns.next()
+    clock.now += turns.next()
+    assert round(turns.next(), 3) == 0.1
+
+
+async def test_a_turn_that_is_now_does_not_wait() -> None:
+    turns = Turns(0.001, 1.0, Clock())
+    await turns.take()
