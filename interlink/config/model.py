@@ -51,7 +51,7 @@ class Config:
     verbose_logging: bool = setting("VerboseLogging", "log at debug level", False)
     errors_only_logging: bool = setting("ErrorsOnlyLogging", "log errors only", False)
     request_threads: int = setting(
-        "RequestThreads", "requests served at once; each followed log and each long poll holds one", 256
+        "RequestThreads", "requests served at once; each followed log and each long poll holds one", 320
     )
 
     interlink_token_file: Path | None = setting(

@@ -28,6 +28,8 @@ class LogQuery:
     since: datetime | None = None
     #: One stream alone, as the files call it: stdout or stderr.
     stream: bytes | None = None
+    #: Nothing of what is there by now.
+    from_end: bool = False
 
     @classmethod
     def of(cls, options: LogOptions, now: datetime) -> "LogQuery":
@@ -35,7 +37,9 @@ class LogQuery:
         since = parse_time(options.SinceTime) if options.SinceTime else None
         if since is not None and since.year <= 1:
             since = None
-        if options.SinceSeconds:
+        if options.FromEnd:
+            since = None
+        elif options.SinceSeconds:
             since = now - timedelta(seconds=min(options.SinceSeconds, 10**9))
         return cls(
             timestamps=options.Timestamps,
@@ -43,6 +47,7 @@ class LogQuery:
             limit=options.LimitBytes or options.Bytes or None,
             since=since,
             stream=options.Stream.lower().encode() if options.Stream in ONE_STREAM else None,
+            from_end=options.FromEnd,
         )
 
 
@@ -134,6 +139,19 @@ def find_tail(file: BinaryIO, lines: int) -> tuple[int, int]:
         rest = block if not pieces else block[: pieces[-1][0] - begin]
         end = begin
     return 0, found
+
+
+def end_offset(file: BinaryIO) -> int:
+    """Return where the next line begins: after the last whole one, for the last of all may be half written."""
+    end = file.seek(0, os.SEEK_END)
+    while end > 0:
+        begin = max(0, end - _BLOCK)
+        file.seek(begin)
+        found = file.read(end - begin).rfind(b"\n")
+        if found >= 0:
+            return begin + found + 1
+        end = begin
+    return 0
 
 
 def _lines_backwards(block: bytes, offset: int, *, whole_start: bool) -> Iterator[tuple[int, bytes]]:

@@ -162,6 +162,9 @@ class LogOptions(msgspec.Struct, kw_only=True):
     SinceTime: str = "0001-01-01T00:00:00Z"
     #: Ours: Stdout or Stderr for one of the streams alone; empty, or All: both.
     Stream: str = ""
+    #: Ours: nothing of what is there by now, as tailLines=0 says. SinceTime stands beside it for peers that do not know
+    #: it, and counts for nothing to those that do.
+    FromEnd: bool = False
 
 
 class LogRequest(msgspec.Struct, kw_only=True):

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from interlink.core.rerun import has_begun
 from interlink.sidecars.backend import NotFound, NotStarted, Unavailable
-from interlink.sidecars.crilog import LogFormatter, LogQuery, find_tail
+from interlink.sidecars.crilog import LogFormatter, LogQuery, end_offset, find_tail
 from interlink.sidecars.slurm.folders import JobFolders
 from interlink.sidecars.slurm.pods import PodTable
 from interlink.wire.messages import LogRequest, PodStatus
@@ -38,7 +38,7 @@ class Logs:
         query = LogQuery.of(request.Opts, datetime.now(UTC))
         files = _Files(self._folders, request)
         try:
-            file = files.open_first(query.tail)
+            file = files.open_first(query)
         except OSError as error:
             raise Unavailable(f"the log cannot be read now: {error}") from error
         if file is None:
@@ -75,11 +75,18 @@ class _Files:
         self._previous = request.Opts.Previous
         self._number = 0
 
-    def open_first(self, tail: int | None) -> BinaryIO | None:
+    def open_first(self, query: LogQuery) -> BinaryIO | None:
         """Open the file that the output begins in, at the place; None where there is no log. Raises OSError."""
         numbers = self._folders.log_numbers(*self._of, previous=self._previous)
-        if not tail:
-            return self._open(numbers)
+        if query.from_end:
+            newest = self._open(numbers[::-1])
+            if newest is not None:
+                newest.seek(end_offset(newest))
+            return newest
+        return self._open_tail(numbers, query.tail) if query.tail else self._open(numbers)
+
+    def _open_tail(self, numbers: list[int], tail: int) -> BinaryIO | None:
+        """Open the file that the last so many lines begin in, at the place. Raises OSError."""
         opened: BinaryIO | None = None
         for number in reversed(numbers):
             older = self._open([number])

@@ -120,8 +120,8 @@ def log_options(request: Request) -> tuple[LogOptions, int | None]:
     if since:
         options.SinceTime = since
     if tail == 0 and options.Follow:
-        # The protocol's 0 means "all": only what comes from now on is what was asked for.
-        options.SinceSeconds, options.SinceTime = 0, now_micros()
+        # The protocol's 0 means "all". By our clock goes only a plugin that does not know where the end is.
+        options.FromEnd, options.SinceSeconds, options.SinceTime = True, 0, now_micros()
     elif limit and not tail:
         # The protocol forbids both at once; the limit is held here in any case.
         options.Bytes = options.LimitBytes = limit

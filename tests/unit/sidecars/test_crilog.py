@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interlink.sidecars.crilog import LogFormatter, LogQuery, parse_line, parse_time, read_all, tail_offset
+from interlink.sidecars.crilog import (
+    LogFormatter,
+    LogQuery,
+    end_offset,
+    parse_line,
+    parse_time,
+    read_all,
+    tail_offset,
+)
 from interlink.wire.messages import LogOptions
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -106,6 +114,17 @@ def test_the_tail_is_the_end_of_the_whole(parts: list[tuple[bool, bytes]], tail:
 def test_the_tail_is_found_across_blocks(lengths: list[int], tail: int) -> None:
     lines = [b"2026-01-01T00:00:00Z stdout F " + b"x" * length + b"\n" for length in lengths]
     assert tail_offset(io.BytesIO(b"".join(lines)), tail) == sum(map(len, lines[: max(0, len(lines) - tail)]))
+
+
+@given(st.lists(st.integers(0, 70_000), max_size=4), st.integers(0, 70_000))
+def test_the_end_is_that_of_the_last_whole_line(lengths: list[int], half: int) -> None:
+    whole = b"".join(b"x" * length + b"\n" for length in lengths)
+    assert end_offset(io.BytesIO(whole + b"x" * half)) == len(whole)
+
+
+def test_what_is_wanted_from_the_end_on_is_wanted_whatever_anybodys_clock_says() -> None:
+    query = LogQuery.of(LogOptions(FromEnd=True, SinceTime="2099-01-01T00:00:00Z"), NOW)
+    assert (query.from_end, query.since) == (True, None)
 
 
 @given(entries, st.lists(st.integers(1, 7), max_size=10), st.integers(0, 60))

@@ -161,8 +161,10 @@ async def test_options_reach_the_edge_together(client: Client, query: str, optio
 async def test_tail_zero(client: Client) -> None:
     assert await client.ask(f"{LOGS}?tailLines=0") == (200, "")
     assert not client.world.edge.log_requests
-    await client.ask(f"{LOGS}?tailLines=0&follow=true")
-    assert client.world.edge.log_requests[-1]["Opts"]["SinceTime"] > "2026"
+    await client.ask(f"{LOGS}?tailLines=0&follow=true&sinceSeconds=60")
+    asked = client.world.edge.log_requests[-1]["Opts"]
+    assert (asked["FromEnd"], asked["Tail"], asked["SinceSeconds"]) == (True, 0, 0)
+    assert asked["SinceTime"] > "2026", "for a plugin that does not know FromEnd"
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,30 @@ def test_a_follow_goes_on_in_the_next_file(bench: Bench, monkeypatch: pytest.Mon
     assert b"".join(chunks) == b"two\nthree\nfour\n"
 
 
+@pytest.mark.parametrize("clock", ["2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z"])
+def test_a_follow_from_the_end_on_depends_on_nobodys_clock(bench: Bench, clock: str) -> None:
+    bench.report(1)
+    bench.spool.tick()
+    write(bench, "old")
+    write(bench, "before", name="first.log.1")
+    with (bench.folders.job(UID) / "logs" / "first.log.1").open("a") as file:
+        file.write("2026-01-01T00:00:00Z stdout F hal")
+    chunks = read(bench, Follow=True, FromEnd=True, SinceTime=clock)
+
+    def go_on() -> None:
+        with (bench.folders.job(UID) / "logs" / "first.log.1").open("a") as file:
+            file.write("f\n")
+        write(bench, "new", name="first.log.1")
+        write(bench, "newer", name="first.log.2")
+        bench.report(1, sequence=2, exit_code=0)
+        bench.spool.tick()
+
+    thread = threading.Timer(0.3, go_on)
+    thread.start()
+    assert b"".join(chunks) == b"half\nnew\nnewer\n"
+    thread.join()
+
+
 def test_a_container_that_has_not_started_says_so(bench: Bench) -> None:
     with pytest.raises(NotStarted, match='container "first" in pod "p" is waiting to start: ContainerCreating'):
         read(bench)
