@@ -7,7 +7,7 @@ pod's node from it.
 
 from typing import Any
 
-from interlink.vk.pods.phase import any_started, is_sidecar
+from interlink.vk.pods.phase import any_started, has_begun, is_sidecar
 
 Json = dict[str, Any]
 
@@ -17,7 +17,7 @@ def pod_conditions(pod: Json, phase: str, statuses: dict[str, Json], now: str) -
     spec = pod["spec"]
     old = {condition["type"]: condition for condition in (pod.get("status") or {}).get("conditions") or []}
     generation = (pod.get("metadata") or {}).get("generation")
-    sandbox = phase == "Running" or (phase == "Pending" and any_started(spec, statuses))
+    sandbox = phase == "Running" or (phase == "Pending" and any(map(has_begun, statuses.values())))
     containers_ready = _containers_ready(spec, phase, statuses)
     facts = {
         "PodReadyToStartContainers": ("True" if sandbox else "False", "", ""),

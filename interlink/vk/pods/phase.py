@@ -1,6 +1,8 @@
-"""A pod's phase from its containers' states: kubelet's own table (getPhase in kubelet_pods.go, 1.34), nothing added.
+"""A pod's phase from its containers' states: kubelet's own table (getPhase in kubelet_pods.go, 1.34).
 
-Pure; called by ``status.py``. Terminal phases are for ``status.py`` to hold back while something may still run.
+One thing is added: a regular container that waits for its next start has been started, so that a requeued pod whose
+init containers run once more does not go back from Running to Pending. Pure; called by ``status.py``. Terminal phases
+are for ``status.py`` to hold back while something may still run.
 """
 
 from collections import Counter
@@ -90,11 +92,13 @@ def _ended_before(status: Json | None) -> bool:
 
 def any_started(spec: Json, statuses: dict[str, Json]) -> bool:
     """Whether any regular container was ever started."""
-    for container in spec.get("containers") or []:
-        state = (statuses.get(container["name"]) or {}).get("state") or {}
-        if "running" in state or "terminated" in state or _ended_before(statuses.get(container["name"])):
-            return True
-    return False
+    return any(has_begun(statuses.get(container["name"])) for container in spec.get("containers") or [])
+
+
+def has_begun(status: Json | None) -> bool:
+    """Whether the container was ever started."""
+    state = (status or {}).get("state") or {}
+    return "running" in state or "terminated" in state or _ended_before(status)
 
 
 def is_sidecar(container: Json) -> bool:

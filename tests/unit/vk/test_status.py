@@ -46,6 +46,19 @@ TABLE = [
     ("Always", [RUNNING], [WAITING], False, "Pending"),
     ("Always", [ended(0)], [RUNNING], False, "Running"),
     ("Always", [RUNNING], [RUNNING], False, "Running"),
+    ("Never", [RESTARTING], [WAITING], False, "Failed"),
+    ("OnFailure", [RESTARTING], [WAITING], False, "Pending"),
+    ("Always", [RESTARTING], [WAITING], False, "Pending"),
+    ("Never", [{}], [WAITING], False, "Pending"),
+    ("Always", [WAITING], [RUNNING], False, "Running"),
+    ("Always", [ended(0), RUNNING], [WAITING], False, "Pending"),
+    ("Never", [ended(0)], [ended(0)], False, "Succeeded"),
+    ("OnFailure", [ended(0)], [RESTARTING], False, "Running"),
+    ("OnFailure", [], [ended(1), RUNNING], False, "Running"),
+    ("OnFailure", [], [ended(1), ended(0)], False, "Running"),
+    ("OnFailure", [], [ended(1), ended(0)], True, "Failed"),
+    ("Always", [], [ended(0), {}], False, "Pending"),
+    ("OnFailure", [ended(1)], [WAITING], True, "Pending"),
 ]
 
 
@@ -137,6 +150,22 @@ def test_what_never_began_because_an_init_container_failed_goes_on_waiting() -> 
     assert [item["state"] for item in (*status["initContainerStatuses"][1:], *status["containerStatuses"])] == [
         waiting
     ] * 2
+
+
+@pytest.mark.parametrize(
+    ("init", "ended_job", "ready"),
+    [(WAITING, False, "False"), (RUNNING, False, "True"), (ended(4), False, "True"), (RESTARTING, False, "True"),
+     (ended(4), True, "False")],
+)  # fmt: skip
+def test_what_an_init_container_needs_to_start_is_there_once_one_has_started(
+    init: Json, ended_job: bool, ready: str
+) -> None:
+    spec = pod("OnFailure")
+    spec["spec"]["initContainers"] = [{"name": "i"}]
+    said = wire({"name": "c", **WAITING}, ended=ended_job, reason="Cancelled" if ended_job else "")
+    said.initContainers = [{"name": "i", **init}]
+    status = reported_status(spec, said, NOW)
+    assert {each["type"]: each["status"] for each in status["conditions"]}["PodReadyToStartContainers"] == ready
 
 
 def test_a_sidecar_may_run_again_under_any_policy() -> None:
