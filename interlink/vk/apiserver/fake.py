@@ -275,6 +275,9 @@ def _merged_list(held: list[Json], patch: list[Json], key: str) -> list[Json]:
         return [_without_nulls(item) for item in patch if "$patch" not in item]
     result = {item[key]: item for item in held}
     for item in patch:
+        if item.get("$patch") == "delete":
+            result.pop(item[key], None)
+            continue
         target = result.setdefault(item[key], {})
         merge(target, item)
     return list(result.values())

@@ -2,11 +2,12 @@
 
 Pure; called by ``status.py``. Foreign conditions (readiness gates, the scheduler's PodScheduled) are read, never
 written; PodScheduled only where no scheduler has placed the pod, DisruptionTarget only where the site itself took the
-pod's node from it.
+pod's node from it, PodResizePending only where somebody has asked for other resources.
 """
 
 from typing import Any
 
+from interlink.vk.pods import resize
 from interlink.vk.pods.phase import any_started, has_begun, is_sidecar
 
 Json = dict[str, Any]
@@ -34,6 +35,12 @@ def disruption(old: list[Json], reason: str, message: str, now: str) -> Json:
     """Return the condition by which a Job's podFailurePolicy knows that the pod did nothing to end."""
     held = next((condition for condition in old if condition["type"] == "DisruptionTarget"), None)
     return _condition("DisruptionTarget", ("True", reason, message), held, None, now)
+
+
+def resize_infeasible(old: list[Json], generation: int | None, now: str) -> Json:
+    """Return the condition by which a user sees that a resize will not happen, and the scheduler does not count it."""
+    held = next((condition for condition in old if condition["type"] == resize.PENDING), None)
+    return _condition(resize.PENDING, ("True", resize.INFEASIBLE, resize.WORDS), held, generation, now)
 
 
 Fact = tuple[str, str, str]

@@ -15,7 +15,7 @@ from interlink.vk.pods.context import Context
 from interlink.vk.pods.decision import GONE, Memory, Step, View, decide
 from interlink.vk.pods.queue import RetryLater
 from interlink.vk.pods.record import PodRecord
-from interlink.vk.pods.status import EPHEMERAL, reported_status
+from interlink.vk.pods.status import EPHEMERAL, NOTHING, reported_status
 from interlink.vk.times import now_seconds
 from interlink.vk.volumes.updates import VolumeUpdates
 from interlink.wire.messages import PodStatus
@@ -107,11 +107,13 @@ class PodController:
 
     async def _report(self, record: PodRecord, memory: Memory, status: PodStatus) -> None:
         pod = record.load()
-        desired = reported_status(pod, status, now_seconds())
+        desired = reported_status(pod, status, now_seconds(), memory.sent or NOTHING)
         old = pod.get("status") or {}
         news = await self.context.writer.write(record, pod, desired)
         if news is None:
             return
+        if news:
+            memory.sent = None
         if news and desired.get("ephemeralContainerStatuses") and not old.get("ephemeralContainerStatuses"):
             self.context.events.pod(pod, "Warning", "FieldIgnored", EPHEMERAL[1])
         telling.tell(self.context, pod, memory, desired, status)

@@ -6,6 +6,7 @@ side's picture is incomplete (``listed``, ``synced``), and a pod object is remov
 
 import enum
 from dataclasses import dataclass
+from typing import Any
 
 from interlink.vk.pods.record import PodRecord
 from interlink.wire.messages import PodStatus
@@ -35,6 +36,8 @@ class Memory:
     #: A create was sent (whatever came of it); when it was acknowledged, by the loop's clock.
     attempted: bool = False
     submitted: float | None = None
+    #: The containers' resources in a create request that was acknowledged, until a status says that they have them.
+    sent: dict[str, dict[str, Any]] | None = None
     #: (deletionTimestamp, grace) of the deletion that the edge has noted.
     cancelled: tuple[str, int | None] | None = None
     #: The edge said, after it had noted the deletion, that it knows no such pod.

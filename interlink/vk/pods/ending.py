@@ -14,7 +14,7 @@ from interlink.vk.pods.context import Context
 from interlink.vk.pods.decision import GONE, Memory
 from interlink.vk.pods.record import PodRecord, pod_path
 from interlink.vk.pods.request import mark
-from interlink.vk.pods.status import final_status, reported_status
+from interlink.vk.pods.status import NOTHING, final_status, reported_status
 from interlink.vk.pods.telling import tell, tell_kills
 from interlink.vk.times import now_seconds
 from interlink.wire.messages import PodStatus
@@ -53,7 +53,8 @@ async def remove(context: Context, record: PodRecord, memory: Memory, status: Po
     """Patch the last status, then remove the object; a finalizer's owner is not pressed."""
     if not record.terminal:
         pod, now = record.load(), now_seconds()
-        desired = reported_status(pod, status, now) if status else final_status(pod, "", "", now)
+        sent = memory.sent or NOTHING
+        desired = reported_status(pod, status, now, sent) if status else final_status(pod, "", "", now)
         if await context.writer.write(record, pod, desired) is None:
             return None
         if status:

@@ -14,6 +14,7 @@ from interlink.vk.edge.errors import AwayError, BusyError, DeletedError, Refused
 from interlink.vk.events import as_message
 from interlink.vk.gather import NotReadyError, References
 from interlink.vk.objects import fetch
+from interlink.vk.pods import resize
 from interlink.vk.pods.addresses import with_address
 from interlink.vk.pods.admission import Refusal
 from interlink.vk.pods.context import Context
@@ -93,6 +94,7 @@ async def _send(
         raise
     else:
         memory.submitted = time.monotonic()
+        memory.sent = resize.asked(pod["spec"])
         memory.told_away = False
         log.info("pod %s: job %s", record, reply.PodJID)
         context.events.pod(pod, "Normal", "Created", f"Created job {reply.PodJID}")

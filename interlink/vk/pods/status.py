@@ -5,10 +5,13 @@ run; what is equal in the API is not sent; foreign conditions and fields are nev
 """
 
 import ipaddress
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from interlink.core.pod.support import ignored
-from interlink.vk.pods.conditions import disruption, pod_conditions
+from interlink.vk.pods import resize
+from interlink.vk.pods.conditions import disruption, pod_conditions, resize_infeasible
 from interlink.vk.pods.containers import container_statuses, end_containers, never_started
 from interlink.vk.pods.phase import pod_phase
 from interlink.vk.pods.record import TERMINAL
@@ -16,12 +19,16 @@ from interlink.wire.messages import PodStatus
 
 Json = dict[str, Any]
 
+NOTHING: Mapping[str, Json] = MappingProxyType({})
 #: Why an ephemeral container waits for ever; kubectl debug shows the message.
 EPHEMERAL = ("NotSupported", ignored({"ephemeralContainers": True})[0])
 
 
-def reported_status(pod: Json, status: PodStatus, now: str) -> Json:
-    """Return the v1.PodStatus fields that the edge's word makes of this pod."""
+def reported_status(pod: Json, status: PodStatus, now: str, sent: Mapping[str, Json] = NOTHING) -> Json:
+    """Return the v1.PodStatus fields that the edge's word makes of this pod.
+
+    ``sent``: the containers' resources of a create request since which no status was written.
+    """
     spec, old = pod["spec"], pod.get("status") or {}
     policy = spec.get("restartPolicy") or "Always"
     init = container_statuses(
@@ -38,7 +45,7 @@ def reported_status(pod: Json, status: PodStatus, now: str) -> Json:
     if status.ended and status.reason and not (pod.get("metadata") or {}).get("deletionTimestamp"):
         # The edge has a reason only for an end that is not the pod's own: what exits 0 on SIGTERM has not succeeded.
         phase = "Failed"
-    desired = _assemble(pod, phase, init, main, now)
+    desired = _allocated(pod, _assemble(pod, phase, init, main, now), now, sent)
     if status.disrupted:
         desired["conditions"].append(disruption(old.get("conditions") or [], status.reason, status.message, now))
     if status.reason or status.message:
@@ -54,7 +61,7 @@ def final_status(pod: Json, reason: str, message: str, now: str) -> Json:
     init = end_containers(container_statuses(spec.get("initContainers") or [], api_init, api_init, policy), now)
     main = end_containers(container_statuses(spec["containers"], api_main, api_main, policy), now)
     phase = pod_phase(spec, _by_name(init, main), terminal=True)
-    desired = _assemble(pod, phase, init, main, now)
+    desired = _allocated(pod, _assemble(pod, phase, init, main, now), now, NOTHING)
     return desired | ({"reason": reason, "message": message} if reason else {})
 
 
@@ -80,7 +87,7 @@ def patch_needed(current: Json, desired: Json) -> bool:
     for key, wanted in desired.items():
         if key == "conditions":
             held = {condition["type"]: condition for condition in current.get("conditions") or []}
-            if any(_differs(held.get(condition["type"]) or {}, condition) for condition in wanted):
+            if any(_condition_differs(held.get(condition["type"]) or {}, condition) for condition in wanted):
                 return True
         elif key in ("containerStatuses", "initContainerStatuses"):
             held_list = current.get(key) or []
@@ -116,6 +123,20 @@ def _assemble(pod: Json, phase: str, init: list[Json], main: list[Json], now: st
     return desired
 
 
+def _allocated(pod: Json, desired: Json, now: str, sent: Mapping[str, Json]) -> Json:
+    """Return the status with what the containers were given, and whether somebody has asked for something else."""
+    for key in ("initContainerStatuses", "containerStatuses"):
+        if key in desired:
+            desired[key] = resize.with_allocation(pod, desired[key], sent)
+    statuses = [*desired.get("initContainerStatuses", ()), *desired.get("containerStatuses", ())]
+    old = (pod.get("status") or {}).get("conditions") or []
+    if resize.is_infeasible(pod["spec"], statuses):
+        desired["conditions"].append(resize_infeasible(old, (pod.get("metadata") or {}).get("generation"), now))
+    elif any(condition["type"] == resize.PENDING for condition in old):
+        desired["conditions"].append({"$patch": "delete", "type": resize.PENDING})
+    return desired
+
+
 def _addresses(address: str) -> Json:
     """Return the address fields: a job shares its compute node's network, so the pod's address is the host's."""
     try:
@@ -130,10 +151,20 @@ def _by_name(*lists: list[Json]) -> dict[str, Json]:
     return {status["name"]: status for statuses in lists for status in statuses}
 
 
+def _condition_differs(held: Json, wanted: Json) -> bool:
+    return bool(held) if "$patch" in wanted else _differs(held, wanted)
+
+
 def _differs(held: Json, wanted: Json) -> bool:
+    """Whether they differ; what an older server drops from containers' statuses (``resize``) is no difference."""
     if _generation_differs(held, wanted):
         return True
-    return any(not _same(held.get(key), value) for key, value in wanted.items() if key != "observedGeneration")
+    dropped = [key for key in resize.FIELDS if held.get(key) is None]
+    return any(
+        not _same(held.get(key), value)
+        for key, value in wanted.items()
+        if key != "observedGeneration" and key not in dropped
+    )
 
 
 def _same(held: Any, wanted: Any) -> bool:

@@ -5,6 +5,7 @@ Called by ``controller.py`` and ``ending.py`` after each status that they have b
 
 from typing import Any
 
+from interlink.vk.pods import resize
 from interlink.vk.pods.context import Context
 from interlink.vk.pods.decision import Memory
 from interlink.vk.pods.transitions import FIELDS, Counted, field_path, happenings
@@ -19,6 +20,8 @@ def tell(context: Context, pod: Json, memory: Memory, desired: Json, status: Pod
     for happening in happenings(pod, old, desired, _counted(memory, status)):
         kind, reason, message, field, times = happening
         context.events.pod(pod, kind, reason, message, field=field, count=times)
+    if resize.is_news(old, desired):
+        context.events.pod(pod, "Warning", "ResizeInfeasible", resize.message(pod))
 
 
 def tell_kills(context: Context, pod: Json) -> None:
