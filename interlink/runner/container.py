@@ -290,7 +290,8 @@ class Container:
             self.opening = None
         self.probes.stop()
         self.pod.changed = True
-        self.ending = Ending(self.process, clock, grace, lambda: self.pod.order.may_end(self))
+        # Only where the pod ends does a sidecar wait for others.
+        self.ending = Ending(self.process, clock, grace, lambda: not self.pod.stopping or self.pod.order.may_end(self))
         if self.spec.get("preStop"):
             self.ending.begin_hook(self.spec["preStop"], self._act, clock)
         self._end(self.ending, clock)

@@ -132,3 +132,16 @@ def _is_hook(process: Path) -> bool:
         return b"tell late" in (process / "cmdline").read_bytes()
     except OSError:
         return False
+
+
+def test_a_sidecar_that_fails_its_liveness_probe_waits_for_no_other_containers_end(site: Site) -> None:
+    """The order of ends is that of the pod's end: here the others go on."""
+    healthy = probe("! grep -q main $INTERLINK_MOUNTS/s/story")
+    sidecar = shell("exec sleep 60", "side", restart_policy="Always", liveness_probe=healthy, mounts=MOUNT)
+    main = shell(TELL + "tell main; exec sleep 60", mounts=MOUNT)
+    plan = site.plan(main, init_containers=[sidecar], volumes=SHARED, termination_grace_period_seconds=40)
+    with site.start(plan) as runner:
+        site.wait(lambda: site.reports() and "terminated" in site.status("side")["lastState"])
+        assert site.running()
+        runner.terminate()
+        runner.wait(20)
