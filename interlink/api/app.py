@@ -40,7 +40,7 @@ class InterLinkApi:
         self._translated("/create", request, response)
 
     def update(self, request: falcon.Request, response: falcon.Response) -> None:
-        """Pass newer contents of a running pod's volumes on, to a plugin that says it takes them."""
+        """Pass what has changed of a running pod on, to a plugin that says it takes that."""
         self._translated("/update", request, response)
 
     def _translated(self, path: str, request: falcon.Request, response: falcon.Response) -> None:

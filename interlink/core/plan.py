@@ -16,7 +16,8 @@ PLAN_VERSION = 2
 
 #: Files of a job's folder; the runner knows the same names.
 PLAN_FILE = "plan.json"
-CONTENTS_FILE = "volumes.json"
+#: Named for its largest part: runners that were started long ago look for it under this name.
+UPDATE_FILE = "volumes.json"
 REPORT_FILE = "report.json"
 BATCH_LOG = "batch.log"
 LOGS_FOLDER = "logs"
@@ -60,10 +61,25 @@ class PlanVolume(msgspec.Struct, kw_only=True, rename="camel"):
     claim: str = ""
 
 
-class PlanContents(msgspec.Struct, kw_only=True, rename="camel"):
-    """Newer contents of a running pod's volumes of kind ``files``, beside its plan; the runner looks for them."""
+class PlanImage(msgspec.Struct, kw_only=True, rename="camel"):
+    """Another image for a container than its plan names."""
 
+    #: In the pod's own words, which its status repeats.
+    said: str
+    #: As the runtime takes it; empty where it must not be had, and then why.
+    image: str = ""
+    refused: str = ""
+
+
+class PlanUpdate(msgspec.Struct, kw_only=True, rename="camel"):
+    """What has changed of a pod since its plan was written, beside that plan; the runner looks for it."""
+
+    #: Newer contents of volumes of kind ``files``.
     volumes: list[PlanVolume]
+    #: None: as the plan says.
+    active_deadline_seconds: int | None = None
+    #: By container, of those whose image is not the plan's (any more).
+    images: dict[str, PlanImage] = {}
 
 
 class PlanMount(msgspec.Struct, kw_only=True, rename="camel"):
@@ -288,6 +304,8 @@ class Report(msgspec.Struct, kw_only=True, rename="camel"):
     #: v1.ContainerStatus objects (name, state, lastState, ready, started, restartCount, image, imageID), spec order.
     containers: list[dict[str, Any]]
     init_containers: list[dict[str, Any]] = []
+    #: By container, in the pod's own words: the image of its present or next run, where that is not the plan's.
+    images: dict[str, str] = {}
     #: By container, of those that were restarted.
     back_off: dict[str, ReportBackOff] = {}
     #: Containers that ended because Slurm asked the runner to end, and not by the pod's own deletion or deadline: if

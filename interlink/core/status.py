@@ -40,6 +40,7 @@ def pod_status(  # noqa: PLR0913 - one fact each, and given by name
         report = None  # of another job, which the pod was found to have had before
     waits, event = waiting(job_id, job)
     earlier = report is not None and job is not None and _runs_again(report, job)
+    images = report.images if report else {}
     status = PodStatus(
         name=pod.name,
         UID=pod.uid,
@@ -47,8 +48,8 @@ def pod_status(  # noqa: PLR0913 - one fact each, and given by name
         JID=job_id,
         cluster=pod.cluster,
         node=pod.node,
-        containers=_containers(pod.containers, report.containers if report else [], waits),
-        initContainers=_containers(pod.init_containers, report.init_containers if report else [], waits),
+        containers=_containers(pod.containers, report.containers if report else [], waits, images),
+        initContainers=_containers(pod.init_containers, report.init_containers if report else [], waits, images),
         event=event,
     )
     over = lost or (job is not None and job.phase is JobPhase.ENDED)
@@ -135,7 +136,9 @@ def _explain_request(status: PodStatus, job: JobFacts | None, asked: ReportAsked
         )
 
 
-def _containers(names: Containers, said: list[dict[str, Any]], waits: dict[str, str]) -> list[dict[str, Any]]:
+def _containers(
+    names: Containers, said: list[dict[str, Any]], waits: dict[str, str], images: dict[str, str]
+) -> list[dict[str, Any]]:
     """Return a v1.ContainerStatus for each container: the runner's where it sent one, else waiting.
 
     What is inside them is the report's own, and nobody changes it: copies of it took half of a tick of the spool.
@@ -143,7 +146,7 @@ def _containers(names: Containers, said: list[dict[str, Any]], waits: dict[str, 
     reported = {item["name"]: item for item in said if _is_status(item)}
     fresh = {"lastState": {}, "ready": False, "started": False, "restartCount": 0, "imageID": ""}
     return [
-        {**fresh, "state": {"waiting": waits}, **reported.get(name, {}), "name": name, "image": image}
+        {**fresh, "state": {"waiting": waits}, **reported.get(name, {}), "name": name, "image": images.get(name, image)}
         for name, image in names
     ]
 

@@ -19,7 +19,7 @@ from interlink.runner.folder import WorkingFolder
 from interlink.runner.opening import Opening
 from interlink.runner.probes import Probes
 from interlink.runner.process import KILLED, Process
-from interlink.runner.restart import Past, is_restarted
+from interlink.runner.restart import BackOff, Past, is_restarted
 from interlink.runner.runtimes import Launch, variables
 from interlink.runner.runtimes.base import granted
 from interlink.runner.shield import Shield
@@ -30,6 +30,9 @@ from interlink.runner.users import refusal
 
 if TYPE_CHECKING:
     from interlink.runner.pod import PodRunner
+
+#: Why a container is ended for another image, in the kubelet's words.
+_CHANGED = "Container {} definition changed, will be restarted"
 
 
 class Container:
@@ -57,6 +60,8 @@ class Container:
         self.unborn = "PodInitializing" if plan.get("initContainers") else "ContainerCreating"
         self.state: Dict[str, Any] = {"waiting": {"reason": self.unborn}}
         self.due = 0.0
+        #: With another image, for which the present run is being ended.
+        self.coming: Optional[Dict[str, Any]] = None
         #: Why the run is being ended, if that is more than its exit code says.
         self.fault = ""
         self.failed_probe, self.oom = False, False
@@ -112,6 +117,32 @@ class Container:
             self._end_run(clock, grace, "Stopping container {}".format(self.name) if tell else "")
         else:
             self.ending.hurry(clock, grace)
+
+    def renew(self, spec: Dict[str, Any], clock: float) -> None:
+        """Take the pod's newest word on the container, and run its image if that is another one.
+
+        As a kubelet does: a container that runs is ended and started again, whatever the restart policy; one that has
+        ended for good stays so, and an init container that runs goes on.
+        """
+        if self.done or self.pod.stopping or spec.get("said") == (self.coming or self.spec).get("said"):
+            return
+        self.coming = spec
+        if self.process is None:
+            self._switch()
+        elif self.role != "init" and self.ending is None:
+            text = "Init container {} definition changed" if self.role == "sidecar" else _CHANGED
+            self._end_run(clock, self.pod.grace, text.format(self.name))
+
+    def _switch(self) -> None:
+        """Have the next run be of the image that was asked for; it knows nothing of the back-off of the old one's."""
+        assert self.coming is not None
+        self.spec, self.coming = self.coming, None
+        self.image = self.pod.image_of(self.spec)
+        self.folder.cancel()
+        self.folder = WorkingFolder(self.pod.plan, self.spec, self.pod.runtime, self.pod.guard)
+        self.pod.abandon_pulls()
+        self.back_off, self.due = BackOff(), 0.0
+        self.state, self.pod.changed = {"waiting": {"reason": self.unborn}}, True
 
     def out_of_memory(self) -> None:
         """End the container at once: it is over its memory limit."""
@@ -318,13 +349,18 @@ class Container:
         terminated.update(startedAt=seconds(self.began), finishedAt=seconds(now()), containerID=self._id())
         self.interrupted = self.pod.interrupted is not None
         policy, code = self.pod.plan.get("restartPolicy", "Always"), terminated["exitCode"]
-        if self.pod.stopping or not is_restarted(self.role, policy, code, self.failed_probe):
+        renewed = self.coming is not None and self.role != "init"
+        if self.pod.stopping or not (renewed or is_restarted(self.role, policy, code, self.failed_probe)):
             self.done = True
             self.passed = self.passed or code == 0
             self._set({"terminated": terminated})
             return
         self.last_state = {"terminated": terminated}
-        self._pause(clock, self.back_off.begin((now() - self.began).total_seconds()))
+        pause = self.back_off.begin((now() - self.began).total_seconds())
+        if self.coming is None:
+            self._pause(clock, pause)
+        else:
+            self._switch()
 
     def _pause(self, clock: float, pause: float) -> None:
         """Wait before the next start."""

@@ -8,7 +8,7 @@ import os
 import select
 import signal
 import time
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Tuple
 
 from interlink.runner.addresses import with_address
 from interlink.runner.container import Container
@@ -22,6 +22,7 @@ from interlink.runner.names import Names
 from interlink.runner.order import Order
 from interlink.runner.report import Reporter
 from interlink.runner.runtimes import runtime_of
+from interlink.runner.update import NOTHING, Updates
 from interlink.runner.volumes import Volumes
 
 #: The loop's pause when nothing happens: then it looks at locks, and writes a report that a full disk refused.
@@ -41,8 +42,11 @@ class PodRunner:
         plan = with_address(plan, reporter.address)
         self.plan, self.job, self.guard, self.reporter = plan, job, guard, reporter
         self.runtime = runtime_of(plan)
-        self.images: Dict[str, Image] = {}
-        self.volumes = Volumes(plan, guard)
+        #: By their names, and by why they must not be had.
+        self.images: Dict[Tuple[str, str], Image] = {}
+        self.updates = Updates(plan["folder"])
+        self.update = self.updates.read() or NOTHING
+        self.volumes = Volumes(plan, guard, self.update.contents)
         self.egress = Egress(plan, guard)
         self.names = Names(plan, reporter.address)
         self.memory, self.kernel_kills = Memory(), KernelKills()
@@ -57,31 +61,53 @@ class PodRunner:
         self.changed = True
         self.give_up = 0.0
         self.reason, self.message = "", ""
+        specs = self._specs()
         init = [
-            Container(self, spec, "sidecar" if spec.get("restartPolicy") == "Always" else "init")
+            Container(self, specs[spec["name"]], "sidecar" if spec.get("restartPolicy") == "Always" else "init")
             for spec in plan.get("initContainers", ())
         ]
-        main = [Container(self, spec, "main") for spec in plan["containers"]]
+        main = [Container(self, specs[spec["name"]], "main") for spec in plan["containers"]]
         self.order = Order(init, main)
         self.containers = [*init, *main]
         self.wakeup, self.waker = os.pipe()
-        limit = plan.get("activeDeadlineSeconds")
         #: The pod's own grace period, in seconds.
         self.grace = float(plan.get("terminationGracePeriodSeconds", 30))
-        self.deadline = None if limit is None else time.monotonic() + limit
+        self._begun = time.monotonic()
 
     def image_of(self, spec: Dict[str, Any]) -> "Image | None":
         """Return the container's image, shared by all that name it alike; None where containers have none."""
         if not self.runtime.images:
             return None
-        name = spec["image"]
-        if name not in self.images:
-            self.images[name] = Image(self.plan, self.runtime, name, self._pull_policy(name), self.guard)
-        return self.images[name]
+        key = name, refused = spec["image"], spec.get("refused", "")
+        if key not in self.images:
+            self.images[key] = Image(self.plan, self.runtime, name, self._pull_policy(name), self.guard)
+            if refused:
+                self.images[key].refuse(refused)
+        return self.images[key]
+
+    def abandon_pulls(self) -> None:
+        """End the pulls of images that no container waits for any more."""
+        wanted = {id(container.image) for container in self.containers}
+        for image in self.images.values():
+            if id(image) not in wanted:
+                image.abandon()
+
+    @property
+    def deadline(self) -> Optional[float]:
+        """When the pod's time is over: activeDeadlineSeconds after the begin of the job's run."""
+        newer = self.update.deadline
+        limit = self.plan.get("activeDeadlineSeconds") if newer is None else newer
+        return None if limit is None else self._begun + limit
+
+    def _specs(self) -> Dict[str, Dict[str, Any]]:
+        """Return the plan's word on each container by name, with the image that the pod has for it now."""
+        everyone = [*self.plan.get("initContainers", ()), *self.plan["containers"]]
+        newer = self.update.images if self.runtime.images else {}
+        return {spec["name"]: dict(spec, **newer.get(spec["name"], {})) for spec in everyone}
 
     def _pull_policy(self, name: str) -> str:
         """Return the policy that serves every container of the image: the one that pulls most."""
-        everyone = [*self.plan.get("initContainers", ()), *self.plan["containers"]]
+        everyone = self._specs().values()
         said = {spec.get("pullPolicy", "IfNotPresent") for spec in everyone if spec["image"] == name}
         return next(policy for policy in ("Always", "IfNotPresent", "Never") if policy in said)
 
@@ -90,6 +116,7 @@ class PodRunner:
         self._listen()
         while True:
             clock = time.monotonic()
+            self._look_at_updates(clock)
             self._look_at_end(clock)
             self._look_at_volumes(clock)
             self.egress.step(clock)
@@ -121,9 +148,22 @@ class PodRunner:
     def _ask_to_stop(self, _number: int, _frame: object) -> None:
         self.asked += 1
 
+    def _look_at_updates(self, clock: float) -> None:
+        """Take what has changed of the pod."""
+        update = self.updates.look(clock)
+        if update is None:
+            return
+        self.update = update
+        if not self.volumes.bring(update.contents, clock):
+            self.updates.again(clock)
+        specs = self._specs()
+        for container in self.containers:
+            container.renew(specs[container.name], clock)
+
     def _look_at_end(self, clock: float) -> None:
         """End the pod if that was asked for or its time is over, and its sidecars if nothing else is left."""
-        late = self.deadline is not None and clock >= self.deadline and not self.stopping
+        deadline = self.deadline
+        late = deadline is not None and clock >= deadline and not self.stopping
         over = self.order.over and not self.stopping
         asked = self.asked
         if asked == self.answered and not late and not over:
@@ -144,7 +184,7 @@ class PodRunner:
             container.stop(clock, grace, tell=not deleted)
 
     def _look_at_volumes(self, clock: float) -> None:
-        """Keep volumes current, and end the pod as the kubelet does where one holds more than its limit."""
+        """Keep volumes tidy, and end the pod as the kubelet does where one holds more than its limit."""
         exceeded = self.volumes.look(clock)
         if exceeded and not self.stopping:
             self.reason, self.message = "Evicted", exceeded
@@ -170,6 +210,7 @@ class PodRunner:
             self.reporter.tell({
                 "initContainers": [container.status() for container in self.order.init],
                 "containers": [container.status() for container in self.order.main],
+                "images": {each.name: each.spec["said"] for each in self.containers if "said" in each.spec},
                 "backOff": {each.name: each.back_off.as_json() for each in self.containers if each.back_off.pause},
                 "interrupted": [each.name for each in self.containers if each.interrupted],
                 "containerEvents": [event for each in self.containers for event in each.events.tell(clock)],
@@ -188,7 +229,8 @@ class PodRunner:
         running = [container.process for container in self.containers if container.process is not None]
         sources = {descriptor: process for process in running for descriptor in process.sources()}
         times = [moment for container in self.containers for moment in container.times() if moment > clock]
-        times += [] if self.deadline is None or self.deadline <= clock else [self.deadline]
+        deadline = self.deadline
+        times += [] if deadline is None or deadline <= clock else [deadline]
         timeout = max(0.0, min([TICK, *(moment - clock for moment in times)]))
         waiting = select.poll()
         # What hooks and probes say is taken by the step that comes next.

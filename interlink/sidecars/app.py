@@ -52,7 +52,7 @@ class SidecarApp:
         write_json(response, self.backend.create(message))
 
     def update(self, request: falcon.Request, response: falcon.Response) -> None:
-        """Bring newer contents of its volumes to a running pod."""
+        """Bring what has changed of it to a running pod."""
         message = read_json(request, RetrievedPodData)
         check_pod(message.pod)
         self.backend.update(message)

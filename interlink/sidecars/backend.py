@@ -60,7 +60,9 @@ class Backend(Protocol):
         """
 
     def update(self, request: RetrievedPodData) -> None:
-        """Bring newer contents of its volumes to a pod that has not ended; all else of the pod stays as created.
+        """Bring newer contents of its volumes to a pod that has not ended, and its newest deadline and images.
+
+        A volume that the update's pod does not name keeps its contents; all else of the pod stays as created.
 
         Raises NotFound, Refused or Unavailable.
         """

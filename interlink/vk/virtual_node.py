@@ -39,7 +39,7 @@ from interlink.vk.pods.writer import StatusWriter
 from interlink.vk.services import Services
 from interlink.vk.supervisor import Pulse
 from interlink.vk.volumes.contents import Sources
-from interlink.vk.volumes.updates import VolumeUpdates
+from interlink.vk.volumes.updates import PodUpdates
 from interlink.wire.messages import NODE_FLAVOR_ANNOTATION, NODE_PARTITION_ANNOTATION
 
 #: The pause between two looks at what is left of a node whose walltime is over.
@@ -134,7 +134,7 @@ class VirtualNode:
             place=lambda: place_annotations(self.settings),
             closed=lambda: self.node.stage >= Stage.DRAINED,
         )
-        self.updates = VolumeUpdates(context)
+        self.updates = PodUpdates(context)
         self.pods = PodController(context, self.updates)
         self.store.on_listed = self.pods.look_at_all
         shared.services.listeners.append(self.queue.kick)

@@ -12,7 +12,8 @@ from interlink.wire.pod import Pod
 
 #: Capability names that a plugin and InterLink advertise in their ping reply (our extensions of the protocol).
 EXTENSION_CHANGES = "changes"
-#: ``POST /update``: the create request again, with newer contents of the volumes of a pod that runs.
+#: ``POST /update``: the create request again, with newer contents of the volumes of a pod that runs, and with its
+#: activeDeadlineSeconds and images, which the API lets change; all else of the pod stays as created.
 EXTENSION_UPDATE = "update"
 #: ``/getLogs`` knows ``LogOptions.Stream``; where a plugin does not, both streams would come.
 EXTENSION_STREAMS = "log-streams"

@@ -1,13 +1,16 @@
-"""A container's image as the runtime takes it, and when it is pulled. Called by ``build``.
+"""A container's image as the runtime takes it, and when it is pulled.
 
-A path is judged by its text here; whether it is an image file the runner sees on the node (``runner/images/``).
+Called by ``build``, and for a pod whose images change while it lives by the sidecar's ``update``. A path is judged by
+its text here; whether it is an image file the runner sees on the node (``runner/images/``).
 """
 
 import posixpath
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from interlink.core.errors import UnsupportedPod
-from interlink.wire.pod import Container
+from interlink.core.plan import PlanImage
+from interlink.wire.pod import Container, Pod
 
 #: Where an image may come from. ``instance://`` is not among them: it would enter another pod's container.
 _SCHEMES = frozenset({"docker", "oras", "library", "shub", "http", "https"})
@@ -51,3 +54,23 @@ def pull_policy(where: str, container: Container) -> Literal["Always", "IfNotPre
             return "IfNotPresent" if pinned or container.image.startswith("/") else "Always"
         case other:
             raise UnsupportedPod(f"{where}: imagePullPolicy {other[:60]!r} is none of Always, IfNotPresent, Never")
+
+
+def changed_images(pod: Pod, created: Mapping[str, str], name_of: Callable[[str, str], str]) -> dict[str, PlanImage]:
+    """Return the images that are others now than when the pod was created, by container.
+
+    ``created`` are the images of then in the pod's words. ``name_of`` makes of a container's place and its image what
+    the runtime takes, and raises UnsupportedPod: the container is told that, as a kubelet does it by InvalidImageName,
+    and not the pod, which may have other containers and newer volumes.
+    """
+    changed = {}
+    for container in pod.all_containers:
+        if created.get(container.name, container.image) == container.image:
+            continue
+        try:
+            name = name_of(f'container "{container.name}"', container.image)
+        except UnsupportedPod as error:
+            changed[container.name] = PlanImage(said=container.image, refused=str(error))
+        else:
+            changed[container.name] = PlanImage(said=container.image, image=name)
+    return changed

@@ -66,6 +66,10 @@ class Image:
         else:
             self.file = ImageFile(path)
 
+    def refuse(self, fault: str) -> None:
+        """Have the image never be there: the sidecar says that it must not be had, and why."""
+        self.reason, self.fault = "InvalidImageName", fault
+
     def step(self, clock: float) -> Optional[Dict[str, str]]:
         """Bring the image nearer; return the waiting state of a container that needs it, None once it is there.
 

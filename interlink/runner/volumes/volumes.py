@@ -4,15 +4,15 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Set, Tuple
 
-from interlink.runner.files import RunnerError, remove_tree
+from interlink.runner.files import RunnerError, remove_tree, say, words
 from interlink.runner.runtimes import Bind
+from interlink.runner.update import Contents
 from interlink.runner.volumes.empty import EmptyDirs
 from interlink.runner.volumes.mounts import Mounts
 from interlink.runner.volumes.places import Place, sub_place
 from interlink.runner.volumes.projection import Projection
 from interlink.runner.volumes.site import is_settled, site_place
 from interlink.runner.volumes.stage import Stage, can_stage
-from interlink.runner.volumes.update import Updates
 
 if TYPE_CHECKING:
     from interlink.runner.guard import Guard
@@ -26,7 +26,8 @@ STAGE_FOLDER = "stage"
 class Volumes:
     """All volumes of one pod. A volume that cannot be made fails the containers that mount it, by its name."""
 
-    def __init__(self, plan: Dict[str, Any], guard: "Guard") -> None:
+    def __init__(self, plan: Dict[str, Any], guard: "Guard", latest: Contents) -> None:
+        """``latest`` are contents that are newer than the plan's."""
         self.plan = plan
         self.volumes: Dict[str, Dict[str, Any]] = {volume["name"]: volume for volume in plan.get("volumes", ())}
         folder = os.path.realpath(plan["folder"])
@@ -37,9 +38,7 @@ class Volumes:
             if self.volumes.get(name, {}).get("kind") != "emptyDir":
                 remove_tree(os.path.join(self.root, name))
         os.makedirs(self._stage_folder, 0o700, exist_ok=True)
-        self._updates = Updates(plan["folder"])
         self._projections: Dict[str, Projection] = {}
-        latest = self._updates.read() or {}
         for name, volume in self.volumes.items():
             if volume["kind"] == "files":
                 files = volume.get("files", [])
@@ -63,13 +62,20 @@ class Volumes:
             binds.append(Bind(source, mount["mountPath"], read_only, mount.get("propagation", "")))
         return Mounts(binds, stage)
 
+    def bring(self, latest: Contents, clock: float) -> bool:
+        """Let volumes show newer contents; return whether the disk took all of them."""
+        taken = True
+        for name, projection in self._projections.items():
+            if not self.volumes[name].get("immutable"):
+                try:
+                    projection.update(latest.get(name, projection.files), clock)
+                except OSError as error:
+                    say("{} keeps its contents for now: {}".format(projection.folder, words(error)))
+                    taken = False
+        return taken
+
     def look(self, clock: float) -> str:
-        """Bring in new contents, and return the kubelet's words for an emptyDir that holds more than it may."""
-        latest = self._updates.look(clock)
-        if latest is not None:
-            for name, projection in self._projections.items():
-                if not self.volumes[name].get("immutable"):
-                    self._updates.bring(projection, latest.get(name, projection.files), clock)
+        """Clear old contents away; return the kubelet's words for an emptyDir that holds more than it may."""
         for projection in self._projections.values():
             projection.sweep(clock)
         return self._empty.exceeded(clock)

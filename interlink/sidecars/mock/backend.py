@@ -2,7 +2,8 @@
 
 For trying a cluster's side without a site, for tests of the InterLink API and for benchmarks of the virtual kubelet.
 A pod runs as soon as it is created; with the annotation RUN_SECONDS it ends by itself after so many seconds, each
-container with the exit code of the annotation EXIT_CODE. A log that is followed gets a line each second with the time,
+container with the exit code of the annotation EXIT_CODE; when its activeDeadlineSeconds are over it fails as any pod. A
+container whose image changes is at once a restarted one. A log that is followed gets a line each second with the time,
 until the pod ends. At debug level each change is logged, so that its time is known to who measures.
 """
 
@@ -10,6 +11,7 @@ import heapq
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -35,6 +37,9 @@ RUN_SECONDS = "mock.interlink.io/run-seconds"
 EXIT_CODE = "mock.interlink.io/exit-code"
 #: 128 + SIGTERM, what a container that was asked to end reports.
 TERMINATED = 143
+#: A pod-level reason and message (v1.PodStatus): an end by itself has none.
+_ITS_OWN = ("", "")
+_LATE = ("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
 #: How often a followed log gets a line.
 LINE_SECONDS = 1.0
 
@@ -46,9 +51,13 @@ class MockBackend:
         self._lock = threading.Lock()
         self._pods: dict[str, Pod] = {}
         self._started: dict[str, str] = {}
+        #: When each began by the monotonic clock.
+        self._begun: dict[str, float] = {}
+        #: By pod and container, how often it was started again.
+        self._restarts: dict[str, Counter[str]] = {}
         self._deleted: set[str] = set()
-        #: (when by the monotonic clock, UID, exit code) of those that end by themselves, the next one first.
-        self._ends: list[tuple[float, str, int]] = []
+        #: (when by the monotonic clock, UID, exit code, why) of those that end without a deletion, the next one first.
+        self._ends: list[tuple[float, str, int, tuple[str, str]]] = []
         self._news = threading.Condition(self._lock)
         self._closed = False
         self._journal = ChangeJournal()
@@ -63,19 +72,31 @@ class MockBackend:
                 raise Deleted(f"pod {pod} was deleted before it was created")
             if pod.uid not in self._pods:
                 self._pods[pod.uid] = pod
-                self._started[pod.uid] = _now()
+                self._started[pod.uid], self._begun[pod.uid] = _now(), time.monotonic()
+                self._restarts[pod.uid] = Counter()
                 log.debug("pod %s: runs", pod.uid)
                 self._journal.publish([self._status(pod, None)])
                 if end:
-                    heapq.heappush(self._ends, (time.monotonic() + end[0], pod.uid, end[1]))
-                    self._news.notify()
+                    self._end_after(pod.uid, *end, _ITS_OWN)
+                self._keep_deadline(pod)
         return CreateReply(PodUID=pod.uid, PodJID=f"mock-{pod.uid}")
 
     def update(self, request: RetrievedPodData) -> None:
-        """Take the newer contents, which nobody reads."""
+        """Take the newer deadline and images, and the newer contents, which nobody reads."""
         with self._lock:
-            if request.pod.uid not in self._started:
+            pod = self._pods.get(request.pod.uid)
+            if pod is None or pod.uid not in self._started:
                 raise NotFound(f"pod {request.pod} does not run here")
+            before = {container.name: container.image for container in pod.spec.containers}
+            changed = [
+                container for container in request.pod.spec.containers if before.get(container.name) != container.image
+            ]
+            self._pods[pod.uid] = request.pod
+            if changed:
+                self._restarts[pod.uid].update(container.name for container in changed)
+                self._journal.publish([self._status(request.pod, None)])
+            if request.pod.spec.activeDeadlineSeconds != pod.spec.activeDeadlineSeconds:
+                self._keep_deadline(request.pod)
 
     def delete(self, pod: Pod) -> None:
         """End the pod at once."""
@@ -126,20 +147,31 @@ class MockBackend:
             while not self._closed:
                 now = time.monotonic()
                 while self._ends and self._ends[0][0] <= now:
-                    _, uid, exit_code = heapq.heappop(self._ends)
-                    self._end(uid, exit_code)
+                    _, uid, exit_code, why = heapq.heappop(self._ends)
+                    self._end(uid, exit_code, why)
                 self._news.wait(self._ends[0][0] - now if self._ends else None)
 
-    def _end(self, uid: str, exit_code: int) -> None:
+    def _keep_deadline(self, pod: Pod) -> None:
+        """End the pod when its time is over, counted from its begin; the lock is held."""
+        if pod.spec.activeDeadlineSeconds is not None:
+            self._end_after(pod.uid, float(pod.spec.activeDeadlineSeconds), TERMINATED, _LATE)
+
+    def _end_after(self, uid: str, seconds: float, exit_code: int, why: tuple[str, str]) -> None:
+        heapq.heappush(self._ends, (self._begun[uid] + seconds, uid, exit_code, why))
+        self._news.notify()
+
+    def _end(self, uid: str, exit_code: int, why: tuple[str, str] = _ITS_OWN) -> None:
         """End the pod if it runs; the lock is held."""
         pod = self._pods.get(uid)
         if pod is not None and uid in self._started:
             log.debug("pod %s: has ended", uid)
-            self._journal.publish([self._status(pod, exit_code)])
-            del self._started[uid]
+            status = self._status(pod, exit_code)
+            status.reason, status.message = why
+            self._journal.publish([status])
+            del self._started[uid], self._begun[uid], self._restarts[uid]
 
     def _status(self, pod: Pod, exit_code: int | None) -> PodStatus:
-        started = self._started[pod.uid]
+        started, restarts = self._started[pod.uid], self._restarts[pod.uid]
         if exit_code is None:
             state: dict[str, Any] = {"running": {"startedAt": started}}
         else:
@@ -149,7 +181,7 @@ class MockBackend:
             }
         containers = [
             {"name": container.name, "state": state, "ready": exit_code is None, "started": exit_code is None,
-             "restartCount": 0, "image": container.image, "imageID": "", "lastState": {}}
+             "restartCount": restarts[container.name], "image": container.image, "imageID": "", "lastState": {}}
             for container in pod.spec.containers
         ]  # fmt: skip
         return PodStatus(

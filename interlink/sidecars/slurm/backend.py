@@ -95,7 +95,7 @@ class SlurmBackend:
             job_settings(config, str(runner), self._folders), accounts=HostAccounts(self._hosts.commands())
         )
         self._submitter = Submitter(settings, self._folders, self._table, self._driver, self._site)
-        self._updater = Updater(self._folders, self._table)
+        self._updater = Updater(settings.plan, self._folders, self._table)
         self._logs = Logs(self._table, self._folders)
         #: When Slurm was last asked, how many seconds that took, and how many jobs had been submitted by then.
         self._last_poll, self._poll_cost, self._last_recorded = -float("inf"), 0.0, 0

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from interlink.core.plan import CONTENTS_FILE, LOGS_FOLDER, PLAN_FILE
+from interlink.core.plan import LOGS_FOLDER, PLAN_FILE, UPDATE_FILE
 from interlink.http.server import MAX_REQUEST_BYTES
 from interlink.sidecars.slurm.transport.host import Host, LocalHost
 
@@ -156,9 +156,9 @@ class JobFolders:
         """Return the job's plan, with all the files of its volumes; None where there is none. Raises OSError."""
         return self._at(uid).host.read(self.plan(uid), _LARGEST_PLAN)
 
-    def write_contents(self, uid: str, contents: bytes) -> None:
-        """Leave newer contents of the pod's volumes for its runner. Raises OSError."""
-        self._at(uid).host.write(self.job(uid) / CONTENTS_FILE, contents, sync=False)
+    def write_update(self, uid: str, update: bytes) -> None:
+        """Leave what has changed of the pod for its runner. Raises OSError."""
+        self._at(uid).host.write(self.job(uid) / UPDATE_FILE, update, sync=False)
 
     def read(self, uid: str, name: str) -> bytes | None:
         """Return one of the job's small files, None where it is not there or is none. Raises OSError."""

@@ -44,7 +44,7 @@ class Link:
 
     @property
     def has_update(self) -> bool:
-        """Whether the plugin takes newer contents of running pods' volumes."""
+        """Whether the plugin takes what changes of pods that run."""
         return bool(self.reply and EXTENSION_UPDATE in (self.reply.extensions or []))
 
     @property

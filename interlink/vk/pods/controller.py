@@ -17,7 +17,7 @@ from interlink.vk.pods.queue import RetryLater
 from interlink.vk.pods.record import PodRecord
 from interlink.vk.pods.status import EPHEMERAL, NOTHING, reported_status
 from interlink.vk.times import now_seconds
-from interlink.vk.volumes.updates import VolumeUpdates
+from interlink.vk.volumes.updates import PodUpdates
 from interlink.wire.messages import PodStatus
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ REMEMBERED = 50_000
 class PodController:
     """All pods of the node."""
 
-    def __init__(self, context: Context, updates: VolumeUpdates) -> None:
+    def __init__(self, context: Context, updates: PodUpdates) -> None:
         self.context = context
         self.updates = updates
         self.memories: dict[str, Memory] = {}

@@ -30,6 +30,8 @@ class PodRecord:
     phase: str
     #: Whether a container of it was seen running or ended: such a pod must not simply be started again.
     ran: bool
+    #: Stands for what the API lets change of a pod's spec and a node has to follow; good within this process.
+    changeable: int
     packed: bytes
 
     @classmethod
@@ -49,6 +51,7 @@ class PodRecord:
             terminal=status.get("phase") in TERMINAL,
             phase=sys.intern(str(status.get("phase") or "Pending")),
             ran=_ran(status),
+            changeable=_changeable(pod["spec"]),
             packed=zlib.compress(msgspec.json.encode(pod), 1),
         )
 
@@ -70,6 +73,16 @@ class PodRecord:
 def pod_path(namespace: str, name: str) -> str:
     """Return a pod's path in the API."""
     return f"/api/v1/namespaces/{namespace}/pods/{name}"
+
+
+def _changeable(spec: Json) -> int:
+    """Return what tells activeDeadlineSeconds and images from others; tolerations and labels are read where they count.
+
+    Source: ValidatePodUpdate in pkg/apis/core/validation of Kubernetes 1.34.
+    """
+    lists = (spec.get("initContainers") or (), spec.get("containers") or ())
+    images = tuple(str(container.get("image") or "") for containers in lists for container in containers)
+    return hash((spec.get("activeDeadlineSeconds"), images))
 
 
 def _ran(status: Json) -> bool:

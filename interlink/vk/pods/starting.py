@@ -29,7 +29,7 @@ from interlink.vk.times import now_seconds
 from interlink.vk.volumes.contents import Contents, Volumes
 
 if TYPE_CHECKING:
-    from interlink.vk.volumes.updates import VolumeUpdates
+    from interlink.vk.volumes.updates import PodUpdates
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class _Gathered(NamedTuple):
     contents: list[Contents]
 
 
-async def create(context: Context, updates: "VolumeUpdates", record: PodRecord, memory: Memory) -> None:
+async def create(context: Context, updates: "PodUpdates", record: PodRecord, memory: Memory) -> None:
     """Send the pod to the edge, or say in its status why it waits or has failed. Raises RetryLater and ApiError."""
     if not context.services.known:
         raise RetryLater("the cluster's Services have not been listed yet")
@@ -69,7 +69,7 @@ async def create(context: Context, updates: "VolumeUpdates", record: PodRecord, 
 
 
 async def _send(
-    context: Context, updates: "VolumeUpdates", record: PodRecord, memory: Memory, gathered: _Gathered
+    context: Context, updates: "PodUpdates", record: PodRecord, memory: Memory, gathered: _Gathered
 ) -> None:
     pod, request, contents = gathered
     newest = context.store.get(record.uid)
@@ -78,7 +78,7 @@ async def _send(
         return  # it went away meanwhile, and its news are in the queue
     # An earlier attempt may have arrived, and then the pod shows what was in that one.
     first, memory.attempted = not memory.attempted, True
-    updates.sending(record.uid, contents)
+    updates.sending(record, contents)
     try:
         reply = await context.edge.create(request)
     except RefusedError as error:

@@ -1,4 +1,4 @@
-"""What one pod's volumes show, and which of them there is a reason to gather again. Called by ``updates.py``."""
+"""What the edge has of one pod, and which volumes there is a reason to gather again. Called by ``updates.py``."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -21,14 +21,18 @@ class Shown:
     """The traces of one pod's volumes by name; a trace that has failed is that of what the pod still shows."""
 
     volumes: dict[str, Trace]
+    #: PodRecord.changeable of the spec that the edge has; None: not known.
+    changeable: int | None
     #: Attempts that have failed since the last one that went well; the event that was written last, and when.
     failures: int = 0
     told: tuple[str, float] = ("", 0.0)
+    #: The spec of which an event has said that this plugin does not follow it.
+    told_changeable: int | None = None
 
     @classmethod
     def unknown(cls, pod: Json) -> "Shown":
         """Return what is known of a pod that this process did not send: nothing, so that all of it is due."""
-        return cls({volume["name"]: Trace(failed=True) for volume in file_volumes(pod)})
+        return cls({volume["name"]: Trace(failed=True) for volume in file_volumes(pod)}, None)
 
     @property
     def downward(self) -> bool:

@@ -1,4 +1,7 @@
-"""Keeps the volumes of running pods current: sees what has changed, gathers it again and sends it to the edge.
+"""Keeps the edge's picture of running pods current: sees what has changed, gathers it again and sends it to the edge.
+
+That is the contents of volumes, and what the API lets change of a spec: activeDeadlineSeconds and images, which travel
+in each update's pod.
 
 Told by the pod controller what a pod began with, by the pod store of each change of a pod, by ``versions.py`` of
 changed objects, and by its own clock of tokens. Invariants: nothing is sent that shows no change, but once for each pod
@@ -40,10 +43,12 @@ LONGEST_RETRY = 122.0
 EVENT_SECONDS = 300.0
 #: The longest time between two looks at a token's age: the clock may have been set.
 LOOK_SECONDS = 60.0
+#: Begins the event of a change that has no effect.
+_CHANGEABLE = "the change of activeDeadlineSeconds or an image has no effect"
 
 
-class VolumeUpdates:
-    """All running pods' volumes."""
+class PodUpdates:
+    """All running pods."""
 
     def __init__(self, context: Context) -> None:
         self.context = context
@@ -58,10 +63,10 @@ class VolumeUpdates:
         """Look at pods for ever."""
         await self.queue.run(self.reconcile, WORKERS)
 
-    def sending(self, uid: str, contents: Iterable[Contents]) -> None:
+    def sending(self, record: PodRecord, contents: Iterable[Contents]) -> None:
         """Take what a create request holds that goes out now."""
-        shown = Shown({entry.name: entry.trace for entry in contents})
-        self._keep(uid, shown)
+        shown = Shown({entry.name: entry.trace for entry in contents}, record.changeable)
+        self._keep(record.uid, shown)
         self._note(shown.volumes.values())
 
     def sent(self, uid: str) -> None:
@@ -78,7 +83,9 @@ class VolumeUpdates:
         record, shown = self.context.store.get(uid), self._shown.get(uid)
         if record is None or _is_over(record):
             self._forget(uid)
-        elif (shown is None or shown.downward) and self._runs(uid) and self.context.link.has_update:
+        elif self._runs(uid) and (
+            _is_changed(record, shown) or ((shown is None or shown.downward) and self.context.link.has_update)
+        ):
             self.queue.add(uid)
 
     def look_at_all(self) -> None:
@@ -92,10 +99,12 @@ class VolumeUpdates:
         if record is None or _is_over(record):
             self._forget(uid)
             return None
-        if not self._runs(uid) or not self.context.link.has_update:
-            return LOOK_SECONDS if uid in self._shown else None
         shown = self._shown.get(uid)
-        if shown is None or shown.downward or shown.is_due(self.versions.seen, self.clock()):
+        if not self._runs(uid) or not self.context.link.has_update:
+            self._tell_unsent(record, shown)
+            return LOOK_SECONDS if uid in self._shown else None
+        changed = _is_changed(record, shown)
+        if shown is None or shown.downward or changed or shown.is_due(self.versions.seen, self.clock()):
             pod = record.load()
             shown = shown or Shown.unknown(pod)
             self._keep(uid, shown)
@@ -134,7 +143,7 @@ class VolumeUpdates:
         if not self._keep_still(record.uid, shown):
             return
         self._note(looked)
-        if fresh:
+        if fresh or _is_changed(record, shown):
             wrong += await self._send(record, pod, shown, fresh)
             self._keep_still(record.uid, shown)
         if wrong:
@@ -150,31 +159,48 @@ class VolumeUpdates:
         return await fetch(self.context.api, key)  # nobody else would want it of the cache
 
     async def _send(self, record: PodRecord, pod: Json, shown: Shown, fresh: list[Contents]) -> list[str]:
-        """Send contents; where the edge refuses them, each volume on its own. Returns what was refused. RetryLater."""
-        names = ", ".join(entry.name for entry in fresh)
+        """Send what has changed; where the edge refuses it, each part alone. Returns what was refused. RetryLater."""
+        changed = _is_changed(record, shown)
+        what = ", ".join([*["its spec"] * changed, *(f"its volume {entry.name}" for entry in fresh)])
         try:
             await self.context.edge.update(update_request(pod, self.context.book.cluster, fresh))
         except RefusedError as error:
-            if len(fresh) > 1:
-                return [words for entry in fresh for words in await self._send(record, pod, shown, [entry])]
-            # The same contents would be refused again: the next look is for other ones.
-            log.warning("pod %s: the edge refuses new contents of its volume %s: %s", record, names, error)
-            self._accept(shown, fresh)
-            self._tell(pod, shown, f'MountVolume.SetUp failed for volume "{names}" : {error}')
+            if len(fresh) + changed > 1:
+                # The spec goes with each of them: once it was sent alone, only what else it holds can be refused.
+                parts = [*[[]] * changed, *([entry] for entry in fresh)]
+                return [words for part in parts for words in await self._send(record, pod, shown, part)]
+            # The same would be refused again: the next look is for other contents.
+            log.warning("pod %s: the edge refuses what has changed: %s: %s", record, what, error)
+            self._accept(record, shown, fresh)
+            if changed:
+                self.context.events.pod(pod, "Warning", "FieldIgnored", f"{_CHANGEABLE}: {error}")
+            for entry in fresh:
+                self._tell(pod, shown, f'MountVolume.SetUp failed for volume "{entry.name}" : {error}')
             return []
         except UnknownPodError as error:
-            log.warning("pod %s: new contents of volumes %s wait: %s", record, names, error)
-            raise RetryLater(f"new contents of volumes {names}: {error}") from error
+            log.warning("pod %s: what has changed waits: %s: %s", record, what, error)
+            raise RetryLater(f"{what}: {error}") from error
         except AwayError as error:
             self.context.link.doubt()
-            raise RetryLater(f"new contents of volumes {names}: {error}", error.retry_after) from error
-        log.info("pod %s: sent new contents of its volumes %s", record, names)
-        self._accept(shown, fresh)
+            raise RetryLater(f"{what}: {error}", error.retry_after) from error
+        log.info("pod %s: sent what has changed: %s", record, what)
+        self._accept(record, shown, fresh)
         return []
 
-    def _accept(self, shown: Shown, contents: list[Contents]) -> None:
+    def _accept(self, record: PodRecord, shown: Shown, contents: list[Contents]) -> None:
+        shown.changeable = record.changeable
         for entry in contents:
             shown.volumes[entry.name] = entry.trace
+
+    def _tell_unsent(self, record: PodRecord, shown: Shown | None) -> None:
+        """Say once that a change has no effect, where the edge has said that it takes none."""
+        reply = self.context.link.reply
+        if shown is None or reply is None or self.context.link.has_update or not self._runs(record.uid):
+            return
+        if _is_changed(record, shown) and shown.told_changeable != record.changeable:
+            shown.told_changeable = record.changeable
+            words = f"{_CHANGEABLE}: the node's plugin takes no updates of pods that it has"
+            self.context.events.pod(record.load(), "Warning", "FieldIgnored", words)
 
     def _tell(self, pod: Json, shown: Shown, words: str) -> None:
         """Write the kubelet's event, once in a while for the same words."""
@@ -218,3 +244,8 @@ class VolumeUpdates:
 def _is_over(record: PodRecord) -> bool:
     """Whether the pod's volumes matter no more: a kubelet too leaves them alone once the pod is being ended."""
     return record.terminal or bool(record.deleting)
+
+
+def _is_changed(record: PodRecord, shown: Shown | None) -> bool:
+    """Whether the pod's spec is not the one that the edge is known to have."""
+    return shown is not None and shown.changeable != record.changeable

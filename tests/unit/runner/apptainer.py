@@ -28,7 +28,9 @@ if sys.argv[1] in ("pull", "build"):
         sys.exit(255)
     open(target, "w").write(name)
 else:
-    print(json.dumps([sys.argv[1:], dict(os.environ)]))
+    said(json.dumps([sys.argv[1:], dict(os.environ)]))
+    if "sleep" in sys.argv:
+        time.sleep(60)
 """
 
 

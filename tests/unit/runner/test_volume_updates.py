@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from interlink.core.plan import PlanContents
+from interlink.core.plan import PlanUpdate
 from interlink.runner.volumes.projection import Projection
 from tests.unit.runner.running import PlanMount, PlanVolume, Site, file, shell
 
@@ -23,7 +23,7 @@ def site(tmp_path: Path) -> Site:
 def contents(site: Site, **files: str) -> None:
     """Leave new contents of the volume ``c`` as the sidecar does."""
     volume = PlanVolume(name="c", kind="files", files=[file(path, text) for path, text in files.items()])
-    (site.job / "new").write_bytes(msgspec.json.encode(PlanContents(volumes=[volume])))
+    (site.job / "new").write_bytes(msgspec.json.encode(PlanUpdate(volumes=[volume])))
     (site.job / "new").rename(site.job / "volumes.json")
 
 

@@ -63,7 +63,7 @@ def land(tmp_path: Path) -> Path:
 
 
 def volumes_of(plan: Path) -> Volumes:
-    return Volumes(json.loads(plan.read_text()), cast(Guard, None))
+    return Volumes(json.loads(plan.read_text()), cast(Guard, None), {})
 
 
 def host_path(path: Path | str, *roots: Path, kind: str = "", **fields: Any) -> PlanVolume:

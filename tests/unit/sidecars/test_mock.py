@@ -65,3 +65,25 @@ def test_a_followed_log_has_lines_with_the_time_until_the_pod_ends(
     assert abs(float(next(chunks)) - time.time()) < 5
     backend.delete(make_pod())
     assert len(list(chunks)) <= 1
+
+
+def test_a_pods_deadline_ends_it_and_may_be_set_and_shortened_while_it_runs(backend: MockBackend) -> None:
+    backend.create(RetrievedPodData(pod=make_pod(activeDeadlineSeconds=1000)))
+    began = time.monotonic()
+    for seconds in (900, 1):
+        backend.update(RetrievedPodData(pod=make_pod(activeDeadlineSeconds=seconds)))
+    status = wait_for_status(backend, UID, lambda seen: seen.ended)
+    assert 0.5 < time.monotonic() - began < 5
+    assert (status.reason, status.containers[0]["state"]["terminated"]["exitCode"]) == ("DeadlineExceeded", 143)
+
+
+def test_a_container_whose_image_changes_is_started_again_with_it(backend: MockBackend) -> None:
+    backend.create(RetrievedPodData(pod=make_pod()))
+    newer = make_pod()
+    newer.spec.containers[1].image = "busybox:2"
+    for _ in range(2):
+        backend.update(RetrievedPodData(pod=newer))
+    (status,) = backend.statuses([newer])
+    said = [(container["image"], container["restartCount"]) for container in status.containers]
+    assert said == [("busybox", 0), ("busybox:2", 1)]
+    assert "running" in status.containers[1]["state"]

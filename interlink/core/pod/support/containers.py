@@ -16,7 +16,7 @@ _OPTIONAL = "nothing where it is missing"
 
 CONTAINER = (
     Row(field="name", done="a DNS label"),
-    Row(field="image", done="pulled once for each digest, into the site's cache; see `ImagePrefix`; straight on the host there is none"),
+    Row(field="image", done="pulled once for each digest, into the site's cache; see `ImagePrefix`; straight on the host there is none. Another one while the pod lives: the container is started again with it ([pods.md](pods.md))"),
     Row(field="imagePullPolicy", done="by the cache of the site: Always asks the registry for the digest"),
     Row(field="command", done="takes the place of the image's entrypoint; `$(VAR)` is expanded"),
     Row(field="args", done="likewise, of its arguments"),

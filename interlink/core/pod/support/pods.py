@@ -26,7 +26,7 @@ _PLACING = (
 )  # fmt: skip
 
 _LIFE = (
-    Row(field="activeDeadlineSeconds", done="the job's `--time`, and the pod runner's own deadline: Failed, DeadlineExceeded"),
+    Row(field="activeDeadlineSeconds", done="the job's `--time`, and the pod runner's own deadline: Failed, DeadlineExceeded; one that is set or shortened while the pod lives counts, too ([pods.md](pods.md))"),
     Row(field="restartPolicy", done="by the pod runner, with a kubelet's back-off, within the job; Slurm requeues no job of a pod with Never"),
     Row(field="terminationGracePeriodSeconds", done="between SIGTERM and SIGKILL; also at the deadline and at Slurm's walltime warning"),
     Row(field="readinessGates", of="PodReadinessGate", done="Ready waits for these conditions"),

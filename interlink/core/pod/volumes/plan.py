@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from interlink.core.errors import UnsupportedPod
-from interlink.core.plan import PlanContents, PlanVolume
+from interlink.core.plan import PlanVolume
 from interlink.core.pod.paths import check_label
 from interlink.core.pod.volumes.contents import Gathered
 from interlink.core.pod.volumes.files import keys_volume, projected_volume
@@ -59,11 +59,11 @@ def plan_volumes(
     return planned
 
 
-def plan_contents(pod: Pod, containers: Iterable[RetrievedContainer] | None) -> PlanContents:
+def plan_contents(pod: Pod, containers: Iterable[RetrievedContainer] | None) -> list[PlanVolume]:
     """Return the newest contents of a running pod's volumes, as far as they came. Raises UnsupportedPod."""
     mounted = {mount.name for container in pod.all_containers for mount in container.volumeMounts or ()}
     volumes = [volume for volume in pod.spec.volumes or () if any(volume.get(kind) is not None for kind in _OF_FILES)]
-    return PlanContents(volumes=plan_volumes(volumes, containers, mounted))
+    return plan_volumes(volumes, containers, mounted)
 
 
 def _keys(name: str, kind: str, source: Keys, gathered: Gathered) -> PlanVolume:

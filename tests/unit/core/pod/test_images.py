@@ -1,12 +1,19 @@
-"""A container's image as the runtime takes it, and when it is pulled."""
+"""A container's image as the runtime takes it, when it is pulled, and what a status shows once it has changed."""
+
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from interlink.core.errors import UnsupportedPod
-from interlink.core.pod.images import image_name, pull_policy
+from interlink.core.job.facts import JobFacts
+from interlink.core.plan import PlanImage, Report
+from interlink.core.pod.facts import PodFacts
+from interlink.core.pod.images import changed_images, image_name, pull_policy
+from interlink.core.status import pod_status
 from interlink.wire.pod import Container
+from tests.unit.core.pods import UID, make_pod
 
 OWN = "/data"
 
@@ -66,3 +73,36 @@ def test_no_image_name_is_an_option_or_a_relative_file(image: str, prefix: str) 
         return
     assert name.startswith(("/", "docker://")) or "://" in name
     assert ".." not in name.split("/")
+
+
+def _name_of(where: str, image: str) -> str:
+    return image_name(where, image, "docker://", OWN)
+
+
+@given(now=st.text(max_size=20), then=st.text(max_size=20))
+def test_a_changed_image_is_one_that_a_create_would_take_or_says_why_not(now: str, then: str) -> None:
+    """Whatever a pod says: its container gets nothing here that it could not have had from the beginning."""
+    changed = changed_images(make_pod({"image": now}), {"main": then}, _name_of)
+    assert bool(changed) == (now != then)
+    for image in changed.values():
+        assert image.said == now
+        if image.refused:
+            with pytest.raises(UnsupportedPod, match=re.escape(image.refused)):
+                _name_of('container "main"', now)
+            assert image.image == ""
+        else:
+            assert image.image == _name_of('container "main"', now)
+
+
+def test_init_containers_count_and_a_container_that_was_not_created_has_nothing_to_change() -> None:
+    pod = make_pod({"image": "b:2"}, initContainers=[{"name": "init", "image": "a:2"}])
+    changed = changed_images(pod, {"init": "a:1"}, _name_of)
+    assert changed == {"init": PlanImage(said="a:2", image="docker://a:2")}
+
+
+def test_a_status_shows_the_image_that_runs_and_not_the_one_that_the_pod_was_created_with() -> None:
+    facts = PodFacts(namespace="ns", name="p", uid=UID, containers=(("a", "busybox"), ("b", "alpine")))
+    report = Report(uid=UID, job_id="12", sequence=1, time="", containers=[], images={"a": "busybox:2"})
+    for job in (JobFacts(job_id=12, uid=UID, state="RUNNING"), JobFacts(job_id=12, uid=UID, state="PENDING")):
+        status = pod_status(facts, job_id="12", job=job, report=report)
+        assert [container["image"] for container in status.containers] == ["busybox:2", "alpine"]
