@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 from interlink.runner.enter import Entry, execute
 from interlink.runner.files import RunnerError, as_utf8, words
 from interlink.runner.guard import Guard
-from interlink.runner.handlers import Outcome, attempt
+from interlink.runner.handlers import Outcome, attempt, too_late
 from interlink.runner.processes import die_with_parent, kill_session
 
 #: What is kept of an exec probe's output (maxRespBodyLength of the kubelet's exec prober), in bytes.
@@ -24,13 +24,16 @@ Enter = Callable[[List[str]], Entry]
 
 
 class Action:
-    """An attempt under way. ``fd`` gets readable when there is something to take; then call ``poll``."""
+    """An attempt under way. ``fd`` gets readable when there is something to take; then call ``poll``.
 
-    def __init__(self, pid: int, fd: int, deadline: float, guard: Guard) -> None:
+    ``late``: what there is to say of one that has not ended at its ``deadline``.
+    """
+
+    def __init__(self, pid: int, fd: int, deadline: float, late: str, guard: Guard) -> None:
         #: ``fd`` is negative once the attempt has closed its end; its own end is told by SIGCHLD.
         self.pid, self.fd, self.deadline, self.guard = pid, fd, deadline, guard
         self.output = b""
-        self.timed_out = False
+        self.late = late
         self.outcome: Optional[Outcome] = None
         os.set_blocking(fd, False)
         guard.tell(pid, alive=True)
@@ -44,20 +47,19 @@ class Action:
                 self._close()
                 self.outcome = self._judged(status)
             elif clock >= self.deadline:
-                self.timed_out = True
-                self._kill()
+                self._kill(self.late)
         return self.outcome
 
     def cancel(self) -> None:
         """End the attempt; its outcome does not count any more."""
         if self.outcome is None:
-            self._kill()
+            self._kill("cancelled")
 
-    def _kill(self) -> None:
+    def _kill(self, words: str) -> None:
         kill_session(self.pid)
         os.waitpid(self.pid, 0)
         self._close()
-        self.outcome = Outcome(False, "timed out" if self.timed_out else "cancelled")
+        self.outcome = Outcome(False, words)
 
     def _close(self) -> None:
         self._read()
@@ -112,10 +114,11 @@ class Failed(Action):
 
 def start(handler: Dict[str, Any], clock: float, timeout: float, enter: Enter, guard: Guard) -> Action:
     """Begin one attempt of a plan's handler, which is to end within ``timeout`` seconds."""
+    deadline, late = clock + timeout, "" if timeout == float("inf") else too_late(handler, timeout)
     try:
         if handler["kind"] == "exec":
-            return _start_command(enter(handler["command"]), clock + timeout, guard)
-        return _start_call(handler, clock + timeout, guard)
+            return _start_command(enter(handler["command"]), deadline, late, guard)
+        return _start_call(handler, deadline, late, guard)
     except (OSError, ValueError, RunnerError) as error:
         return Failed(clock, words(error))
 
@@ -135,7 +138,7 @@ def _fork(child: Callable[[int], None]) -> Tuple[int, int]:
     return pid, reading
 
 
-def _start_command(entry: Entry, deadline: float, guard: Guard) -> Action:
+def _start_command(entry: Entry, deadline: float, late: str, guard: Guard) -> Action:
     def child(writing: int) -> None:
         nothing = os.open(os.devnull, os.O_RDONLY)
         for source, target in ((nothing, 0), (writing, 1), (writing, 2)):
@@ -143,15 +146,15 @@ def _start_command(entry: Entry, deadline: float, guard: Guard) -> Action:
         execute(entry)
 
     pid, reading = _fork(child)
-    return Command(pid, reading, deadline, guard)
+    return Command(pid, reading, deadline, late, guard)
 
 
-def _start_call(handler: Dict[str, Any], deadline: float, guard: Guard) -> Action:
+def _start_call(handler: Dict[str, Any], deadline: float, late: str, guard: Guard) -> Action:
     def child(writing: int) -> None:
         os.write(writing, as_utf8(json.dumps(attempt(handler), ensure_ascii=False))[:_MOST_OUTPUT])
 
     pid, reading = _fork(child)
-    return Call(pid, reading, deadline, guard)
+    return Call(pid, reading, deadline, late, guard)
 
 
 def _be_a_child(parent: int, writing: int) -> None:

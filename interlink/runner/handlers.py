@@ -1,20 +1,26 @@
 """The network handlers of probes and hooks: HTTP, TCP, gRPC and a pause, each one attempt that may block.
 
-Run in a forked child of the runner by ``actions.py``, which also ends them at their time-out. The rules are those of
-k8s.io/kubernetes/pkg/probe/{http,tcp,grpc}. A pod's containers share the node's network: no host is this host.
+Run in a forked child of the runner by ``actions.py``, which also ends them at their time-out. The rules and words are
+those of k8s.io/kubernetes/pkg/probe/{exec,http,tcp,grpc}, and of Go's network library where they are its: people search
+for them. A pod's containers share the node's network: no host is this host.
 """
 
+import errno
 import http.client
+import os
 import socket
 import time
 import urllib.parse
 from typing import Any, Dict, List, NamedTuple, Tuple
 
 from interlink.runner.grpc_health import SERVING, GrpcError, HealthCheck
+from interlink.runner.times import go_duration
 
 _HERE = "localhost"
 _MOST_BODY = 10 * 1024
 _MOST_REDIRECTS = 10
+#: Errors of connect(2), which Go tells with its name.
+_CONNECT = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT)
 
 
 class Outcome(NamedTuple):
@@ -37,7 +43,43 @@ def attempt(handler: Dict[str, Any]) -> Outcome:
         time.sleep(handler.get("seconds", 0))
         return Outcome(True, "")
     except (OSError, http.client.HTTPException, GrpcError, ValueError) as error:
-        return Outcome(False, "{} {}: {}".format(kind, _place(handler), error or type(error).__name__))
+        return Outcome(False, _failure(handler, error))
+
+
+def too_late(handler: Dict[str, Any], timeout: float) -> str:
+    """Return what the kubelet says of an attempt that has not ended within ``timeout`` seconds."""
+    kind, length = handler["kind"], go_duration(timeout)
+    if kind == "exec":
+        return 'command timed out: "{}" timed out after {}'.format(" ".join(handler["command"]), length)
+    if kind == "httpGet":
+        said = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+        return 'Get "{}": {}'.format(_url(handler), said)
+    if kind == "tcpSocket":
+        return "dial tcp {}: i/o timeout".format(_place(handler))
+    return "timeout: health rpc did not complete within {}".format(length) if kind == "grpc" else "timed out"
+
+
+def _failure(handler: Dict[str, Any], error: Exception) -> str:
+    """Put into the kubelet's words what went wrong."""
+    kind, place = handler["kind"], _place(handler)
+    said = str(error) or type(error).__name__
+    if isinstance(error, socket.gaierror):
+        said = "dial tcp: lookup {}: no such host".format(handler.get("host") or _HERE)
+    elif isinstance(error, OSError) and error.errno in _CONNECT:
+        said = "dial tcp {}: connect: {}".format(place, os.strerror(error.errno).lower())
+    elif isinstance(error, http.client.RemoteDisconnected):
+        said = "EOF"
+    if kind == "httpGet":
+        return 'Get "{}": {}'.format(_url(handler), said)
+    if kind == "grpc" and isinstance(error, OSError):
+        return 'error: failed to connect service at "{}": {}'.format(place, said)
+    return said if kind == "tcpSocket" else "{} {}: {}".format(kind, place, said)
+
+
+def _url(handler: Dict[str, Any]) -> str:
+    path = handler.get("path") or "/"
+    path = path if path.startswith("/") else "/" + path
+    return "{}://{}{}".format(handler.get("scheme", "HTTP").lower(), _place(handler), path)
 
 
 def _place(handler: Dict[str, Any]) -> str:
@@ -115,4 +157,5 @@ def _grpc(handler: Dict[str, Any]) -> Outcome:
             connection.sendall(check.feed(data))
     if check.status == SERVING:
         return Outcome(True, "")
-    return Outcome(False, "service unhealthy (responded with {})".format(check.status))
+    word, _, remark = check.status.partition(", ")
+    return Outcome(False, 'service unhealthy (responded with "{}"{})'.format(word, remark and ", " + remark))

@@ -20,7 +20,7 @@ from interlink.runner.runtimes import Launch
 
 Status = health_pb2.HealthCheckResponse
 STATUSES = {"": Status.SERVING, "größe": Status.SERVING, "down": Status.NOT_SERVING, "odd": Status.UNKNOWN}
-UNKNOWN = Outcome(False, "service unhealthy (responded with UNKNOWN, or the server does not know the service)")
+UNKNOWN = Outcome(False, 'service unhealthy (responded with "UNKNOWN", or the server does not know the service)')
 
 
 @contextmanager
@@ -55,7 +55,7 @@ def check(port: int, service: str = "") -> Outcome:
     ("service", "outcome"),
     [
         ("", Outcome(True, "")),
-        ("down", Outcome(False, "service unhealthy (responded with NOT_SERVING)")),
+        ("down", Outcome(False, 'service unhealthy (responded with "NOT_SERVING")')),
         ("odd", UNKNOWN),
         ("nobody", UNKNOWN),  # the server sends an empty message, and then that it was not found
         ("x" * 300, UNKNOWN),
@@ -99,5 +99,5 @@ def test_a_server_that_stalls_fails_at_the_time_out_whether_it_speaks_http2_or_n
         action = start(handler, began, 0.5, lambda argv: Entry(Launch(argv, {})), guard)
         while (outcome := action.poll(time.monotonic())) is None:
             time.sleep(0.02)
-    assert outcome == Outcome(False, "timed out")
+    assert outcome == Outcome(False, "timeout: health rpc did not complete within 500ms")
     assert 0.5 <= time.monotonic() - began < 5
