@@ -20,8 +20,9 @@ from interlink.wire.messages import ContainerEvent, PodStatus, SiteEvent
 #: Slurm's warning comes so many seconds, and the pod's grace period, before a job's time limit at most: our margin, and
 #: the minute by which Slurm may be early (sbatch's manual on --signal), rounded up.
 WARNED_SECONDS = 120
-#: How many kinds of events a runner counts for one container: three probes, two hooks, kills, pulls; and one to spare.
-EVENT_KINDS = 8
+#: How many kinds of events a runner counts for one container at most: three probes that fail or warn, two hooks, kills
+#: and pulls.
+EVENT_KINDS = 10
 #: Slurm's reason for a batch script that a signal ended, as ``RaisedSignal:9(Killed)``.
 _RAISED = re.compile(r"RaisedSignal:([0-9]+)")
 _LOST = JobEnd("JobLost", "is unknown to Slurm, and its pod runner reported no end", ordinary=True)

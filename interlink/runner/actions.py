@@ -98,10 +98,10 @@ class Call(Action):
 
     def _judged(self, status: int) -> Outcome:
         try:
-            success, message = json.loads(os.fsdecode(self.output))
+            success, message, warning = json.loads(os.fsdecode(self.output))
         except ValueError:
             return Outcome(False, "the attempt ended without a word (status {})".format(status))
-        return Outcome(bool(success), str(message))
+        return Outcome(bool(success), str(message), bool(warning))
 
 
 class Failed(Action):

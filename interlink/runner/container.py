@@ -282,8 +282,8 @@ class Container:
         """Let the probes say how the container is, and act upon it."""
         probes = self.probes
         before = (probes.started, probes.ready)
-        for failed in probes.step(clock):
-            self.events.note(WARNING, "Unhealthy", failed.words, clock, failed.kind)
+        for reason, probe in probes.step(clock):
+            self.events.note(WARNING, reason, probe.words, clock, "{}/{}".format(reason, probe.kind))
         self.pod.changed = self.pod.changed or before != (probes.started, probes.ready)
         self.passed = self.passed or (self.role == "sidecar" and probes.started)
         if probes.failure is not None:

@@ -28,6 +28,8 @@ class Outcome(NamedTuple):
 
     success: bool
     message: str
+    #: A success that an event tells of all the same.
+    warning: bool = False
 
 
 def attempt(handler: Dict[str, Any]) -> Outcome:
@@ -98,7 +100,7 @@ def _http_get(handler: Dict[str, Any]) -> Outcome:
             return Outcome(good, "" if good else "HTTP probe failed with statuscode: {}".format(status))
         target = urllib.parse.urlsplit(urllib.parse.urljoin("{}://{}:{}{}".format(scheme, host, port, path), location))
         if target.hostname != host or target.scheme not in ("http", "https"):
-            return Outcome(True, "Probe terminated redirects, Response body: ")
+            return Outcome(True, "Probe terminated redirects, Response body: ", warning=True)
         scheme, path = target.scheme, urllib.parse.urlunsplit(("", "", target.path or "/", target.query, ""))
         port = target.port or {"http": 80, "https": 443}[scheme]
     return Outcome(False, "stopped after {} redirects".format(_MOST_REDIRECTS))

@@ -5,7 +5,7 @@ prober (k8s.io/kubernetes/pkg/kubelet/prober/worker.go): results count in rows, 
 startup probe, a container that failed is on hold until it is started again.
 """
 
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from interlink.runner.actions import Action
 
@@ -34,7 +34,7 @@ class Probe:
         self.row = 0
         #: The last result that its threshold let count; None before the first one.
         self.result: Optional[bool] = None
-        #: What the last failed attempt said.
+        #: What the last attempt said that failed, or succeeded with a warning.
         self.words = ""
 
     def begin(self, clock: float) -> None:
@@ -43,23 +43,28 @@ class Probe:
         self.last, self.row, self.result, self.words = None, 0, None, ""
         self.due = clock + self.spec.get("initialDelaySeconds", 0)
 
-    def step(self, clock: float) -> bool:
-        """Try if it is time to, and take the result of what was tried; return False if that has just failed."""
+    def step(self, clock: float) -> str:
+        """Try if it is time to, and take the result of what was tried.
+
+        Returns the reason of the event that this result is worth, empty for none; its message is then in ``words``.
+        """
         if self.action is None and clock >= self.due:
             self.due = clock + self.spec.get("periodSeconds", 10)
             self.action = self.act(self.spec["handler"], clock, self.spec.get("timeoutSeconds", 1))
         outcome = None if self.action is None else self.action.poll(clock)
         if outcome is None:
-            return True
+            return ""
         self.action = None
-        if not outcome.success:
-            self.words = "{} probe failed: {}".format(self.kind.capitalize(), outcome.message)
+        reason = "Unhealthy" if not outcome.success else "ProbeWarning" if outcome.warning else ""
+        if reason:
+            how = "warning" if outcome.success else "failed"
+            self.words = "{} probe {}: {}".format(self.kind.capitalize(), how, outcome.message)
         self.row = self.row + 1 if outcome.success == self.last else 1
         self.last = outcome.success
         threshold = "successThreshold" if outcome.success else "failureThreshold"
         if self.row >= self.spec.get(threshold, 1 if outcome.success else 3):
             self.result = outcome.success
-        return outcome.success
+        return reason
 
     def stop(self) -> None:
         """Give up what is under way."""
@@ -92,13 +97,13 @@ class Probes:
         for probe in self.all:
             probe.begin(clock)
 
-    def step(self, clock: float) -> List[Probe]:
-        """Try what is due and draw the conclusions; return the probes of which an attempt has just failed."""
-        failed = [probe for probe in self._active() if not probe.step(clock)]
+    def step(self, clock: float) -> List[Tuple[str, Probe]]:
+        """Try what is due and draw the conclusions; return the results worth an event, each with its reason."""
+        steps = [(probe.step(clock), probe) for probe in self._active()]
         for vital in (self.startup, self.liveness):
             if self.failure is None and vital is not None and vital.result is False:
                 self._fail(vital)
-        return failed
+        return [(reason, probe) for reason, probe in steps if reason]
 
     def stop(self) -> None:
         """The container ends: nothing is tried any more."""

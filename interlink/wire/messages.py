@@ -106,7 +106,7 @@ class ContainerEvent(msgspec.Struct, kw_only=True):
     """
 
     container: str
-    #: What is counted: the reason, or a part of what has it (``readiness`` of Unhealthy).
+    #: What is counted: the reason, or a part of what has it (``Unhealthy/readiness``).
     key: str
     type: Literal["Normal", "Warning"] = "Normal"
     reason: str

@@ -54,11 +54,11 @@ async def create(context: Context, updates: "PodUpdates", record: PodRecord, mem
     pod = record.load()
     if context.closed():
         # kubelet's own reason and words for a pod that comes while its node shuts down.
-        await _reject(context, record, pod, "NodeShutdown", "Pod was rejected as the node is shutting down.")
-        return
-    refusal = await context.entrance.refusal(pod)
-    if refusal:
+        refusal = Refusal("NodeShutdown", "Pod was rejected as the node is shutting down.")
         await _turn_away(context, record, pod, refusal)
+        return
+    if refused := await context.entrance.refusal(pod):
+        await _turn_away(context, record, pod, refused)
         return
     try:
         gathered = await _gather(context, record, pod)
@@ -98,12 +98,23 @@ async def _send(
         memory.told_away = False
         log.info("pod %s: job %s", record, reply.PodJID)
         context.events.pod(pod, "Normal", "Created", f"Created job {reply.PodJID}")
+        if missing := _missing_pull_secrets(pod, request):
+            words = f"Unable to retrieve some image pull secrets ({', '.join(missing)}); "
+            words += "attempting to pull the image may not succeed."
+            context.events.pod(pod, "Warning", "FailedToRetrieveImagePullSecret", words)
         if reply.warnings:
             context.events.pod(pod, "Warning", "FieldIgnored", as_message(reply.warnings))
         if first:
             updates.sent(record.uid)
         else:
             updates.doubt(record.uid)
+
+
+def _missing_pull_secrets(pod: Json, request: Json) -> list[str]:
+    """Return the names of the pod's imagePullSecrets that there are none of; a kubelet goes on without them, too."""
+    found = {secret["metadata"]["name"] for secret in request["imagePullSecrets"]}
+    names = dict.fromkeys(item.get("name") or "" for item in pod["spec"].get("imagePullSecrets") or ())
+    return [name for name in names if name and name not in found]
 
 
 async def _gather(context: Context, record: PodRecord, pod: Json) -> _Gathered:

@@ -117,7 +117,7 @@ def _of_waiting(pod: Json, status: Json, waits: Json) -> Iterator[Happening]:
         yield Happening("Warning", "Failed", f'Failed to pull image "{image}": {message}')
         yield Happening("Warning", "Failed", "Error: ErrImagePull")
     elif reason == "ImagePullBackOff":
-        yield Happening("Normal", "BackOff", f'Back-off pulling image "{image}": {message}')
+        yield Happening("Normal", "BackOff", f'Back-off pulling image "{image}"')
         yield Happening("Warning", "Failed", "Error: ImagePullBackOff")
     elif reason == "ErrImageNeverPull":
         yield Happening("Warning", "ErrImageNeverPull", message)

@@ -487,7 +487,7 @@ def test_what_the_runner_counts_is_passed_on_for_containers_of_the_pod_alone() -
     flood = [event("a", str(number)) for number in range(1000)]
     passed = _merge(job, _report(RUNNING, RUNNING, container_events=flood)).containerEvents
     assert passed is not None
-    assert len(passed) == 16
+    assert len(passed) == 20
 
 
 def test_a_runner_that_does_not_count_is_no_runner_that_has_counted_nothing() -> None:

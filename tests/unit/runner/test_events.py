@@ -89,14 +89,14 @@ def test_a_failing_probe_is_told_in_the_kubelet_s_words_and_not_by_a_report_each
     with site.start(site.plan(main, volumes=[PlanVolume(name="s", kind="emptyDir")])) as runner:
         site.wait(lambda: attempts.exists() and len(attempts.read_text().split()) >= 4)
         assert [report.container_events for report in site.reports() if report.container_events] == [
-            [ContainerEvent(container="main", key="readiness", type="Warning", reason="Unhealthy",
+            [ContainerEvent(container="main", key="Unhealthy/readiness", type="Warning", reason="Unhealthy",
                             message="Readiness probe failed: not yet", count=1)]
         ]  # fmt: skip
         runner.terminate()
         runner.wait(20)
-    assert told(site)["readiness"].count >= 3
+    assert told(site)["Unhealthy/readiness"].count >= 3
     assert told(site)["Killing"].message == "Stopping container main"
-    assert set(told(site)) == {"readiness", "Killing"}
+    assert set(told(site)) == {"Unhealthy/readiness", "Killing"}
 
 
 def test_a_container_that_failed_its_probe_is_told_of_before_the_kill(site: Site) -> None:

@@ -129,3 +129,23 @@ def test_an_attempt_under_way_is_cancelled_with_the_container() -> None:
     container.probes.step(0)
     container.probes.stop()
     assert container.attempts[0][2].cancelled
+
+
+def test_each_failed_attempt_is_worth_an_event_and_a_warning_is_none_of_failure() -> None:
+    container = Container(liveness={"periodSeconds": 1}, readiness={"periodSeconds": 1})
+
+    def results(clock: int, outcome: Outcome) -> list[tuple[str, str]]:
+        container.probes.step(clock)
+        for _, _, attempt in container.attempts:
+            attempt.outcome = outcome
+        return [(reason, probe.words) for reason, probe in container.probes.step(clock)]
+
+    assert results(0, Outcome(False, "no")) == [
+        ("Unhealthy", "Liveness probe failed: no"),
+        ("Unhealthy", "Readiness probe failed: no"),
+    ]
+    assert results(1, Outcome(True, "fine")) == []
+    assert [reason for reason, _ in results(2, Outcome(True, "elsewhere", warning=True))] == ["ProbeWarning"] * 2
+    assert container.probes.ready
+    assert container.probes.readiness is not None
+    assert container.probes.readiness.words == "Readiness probe warning: elsewhere"

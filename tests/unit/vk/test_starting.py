@@ -88,3 +88,18 @@ async def test_many_pods_in_pages(world: World, eventually: Eventually) -> None:
             world.edge.say(uid, DONE, ended=True)
         await eventually(lambda: all(world.phase(f"p{number}") == "Succeeded" for number in range(60)), 10)
     assert world.edge.count("/create") == 60
+
+
+async def test_a_pull_secret_that_is_not_there_is_told_of_and_holds_nothing_up(
+    world: World, eventually: Eventually
+) -> None:
+    secrets = [{"name": "there"}, {"name": "gone"}, {"name": "away"}, {"name": "gone"}]
+    world.api.put("/api/v1/namespaces/default/secrets/there", {"data": {}})
+    uid = world.add_pod("p", spec={"imagePullSecrets": secrets})["metadata"]["uid"]
+    async with world.running():
+        await eventually(lambda: uid in world.edge.created)
+        await eventually(lambda: "FailedToRetrieveImagePullSecret" in world.reasons())
+    (event,) = [each for each in world.api.objects.values() if each.get("reason") == "FailedToRetrieveImagePullSecret"]
+    assert event["message"] == (
+        "Unable to retrieve some image pull secrets (gone, away); attempting to pull the image may not succeed."
+    )

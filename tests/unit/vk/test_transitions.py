@@ -72,7 +72,7 @@ PROBE = "Container c failed liveness probe, will be restarted (Liveness probe fa
             waiting("ErrImagePull", "busybox: not found (tried again in 10 s)"),
             waiting("ImagePullBackOff", "busybox: not found (tried again in 20 s)"),
             [
-                ("Normal", "BackOff", 'Back-off pulling image "busybox": busybox: not found (tried again in 20 s)'),
+                ("Normal", "BackOff", 'Back-off pulling image "busybox"'),
                 ("Warning", "Failed", "Error: ImagePullBackOff"),
             ],
         ),

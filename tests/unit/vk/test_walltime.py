@@ -115,6 +115,7 @@ async def _whole_life(world: World, eventually: Eventually, uid: str) -> None:
         late = world.add_pod("late")["metadata"]["uid"]
         await eventually(lambda: world.phase("late") == "Failed")
         assert world.pod("late")["status"]["reason"] == "NodeShutdown"
+        await eventually(lambda: "NodeShutdown" in world.reasons())
         assert late not in world.edge.created
         assert world.api.count("DELETE", "/pods/") == 0, "whom eviction leaves alone has until the end"
         world.ahead = 3601.0
