@@ -37,7 +37,7 @@ COMBINED = "(combined from similar events): "
 LARGEST_COUNT = 2**31 - 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Note:
     """One event that waits for its turn; ``count`` is how often it has happened since the last one."""
 
@@ -48,7 +48,7 @@ class _Note:
     count: int = 1
 
 
-@dataclass
+@dataclass(slots=True)
 class _Sent:
     name: str
     count: int

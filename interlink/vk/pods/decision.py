@@ -29,7 +29,7 @@ class Step(enum.Enum):
     FORGET = "drop all memory of it"
 
 
-@dataclass
+@dataclass(slots=True)
 class Memory:
     """What this process did for one pod."""
 

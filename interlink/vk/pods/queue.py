@@ -32,7 +32,7 @@ class RetryLater(Exception):
         self.held = held
 
 
-@dataclass
+@dataclass(slots=True)
 class _Entry:
     ready: bool = False
     busy: bool = False

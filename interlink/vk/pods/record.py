@@ -42,7 +42,7 @@ class PodRecord:
         status = pod.get("status") or {}
         return cls(
             uid=metadata["uid"],
-            namespace=metadata["namespace"],
+            namespace=sys.intern(metadata["namespace"]),
             name=metadata["name"],
             version=str(metadata.get("resourceVersion") or ""),
             deleting=metadata.get("deletionTimestamp") or "",

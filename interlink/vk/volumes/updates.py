@@ -71,7 +71,9 @@ class PodUpdates:
 
     def sent(self, uid: str) -> None:
         """The edge has that create: the pod's tokens count from now on."""
-        self.queue.add(uid)
+        shown = self._shown.get(uid)
+        if shown and shown.volumes:
+            self.queue.add(uid)
 
     def doubt(self, uid: str) -> None:
         """Forget what the pod shows: whether the edge has this create or an earlier one, nobody knows."""

@@ -4,11 +4,16 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from interlink.vk import changes
+from interlink.vk.apiserver import client
+from interlink.vk.apiserver.access import Access
+from interlink.vk.apiserver.errors import RetryError
 from interlink.vk.edge.book import StatusBook
 from interlink.vk.pods.entrance import Entrance
 from interlink.vk.pods.store import PodStore
@@ -43,6 +48,7 @@ async def test_a_pod_s_life_is_one_create_two_patches_and_what_a_kubelet_tells(
         world.edge.say(uid, COMPLETED, ended=True)
         await eventually(lambda: world.phase("p") == "Succeeded")
         await eventually(lambda: not kubelet.queue.known)
+        assert not kubelet.updates.queue.known, "it shows nothing that could change"
         life = about_pods(world) - waiting
         world.api.remove("/api/v1/namespaces/default/pods/p")
         await eventually(lambda: world.edge.deleted.get(uid))
@@ -94,6 +100,44 @@ async def test_many_pods_that_come_at_once_have_the_node_read_once() -> None:
     pods = [{"metadata": {"uid": str(number)}, "spec": spec} for number in range(40)]
     assert set(await asyncio.gather(*(entrance.refusal(pod) for pod in pods))) == {None}
     assert nodes.asked == 1
+
+
+async def test_only_so_many_requests_are_under_way_at_once_and_the_fence_is_asked_when_their_turn_has_come(
+    eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "AT_ONCE", 3)
+    under_way: list[int] = []
+    now, gate, closed = 0, asyncio.Event(), ""
+
+    async def answer(_request: web.Request) -> web.Response:
+        nonlocal now
+        now += 1
+        under_way.append(now)
+        await gate.wait()
+        now -= 1
+        return web.json_response({})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0][:2]
+        fence: Any = SimpleNamespace(refusal=lambda: closed)
+        async with client.ApiServer(Access(f"http://{host}:{port}", None, dict), fence=fence) as api:
+            reads = [asyncio.create_task(api.get(f"/{number}")) for number in range(9)]
+            late = asyncio.create_task(api.patch("/late", {}))
+            await eventually(lambda: len(under_way) == 3)
+            closed = "another one leads"
+            gate.set()
+            await asyncio.gather(*reads)
+            with pytest.raises(RetryError, match="another one leads"):
+                await late
+    finally:
+        await runner.cleanup()
+    assert len(under_way) == 9
+    assert max(under_way) == 3
 
 
 async def test_a_restart_patches_no_pod_whose_status_is_right(world: World, eventually: Eventually) -> None:
