@@ -11,6 +11,8 @@ from tests.testbed.bed import Bed
 from tests.testbed.errors import CommandError
 
 PODS = 24
+#: slurmctld's StateSaveLocation.
+SAVED = "/var/lib/slurm/slurmctld"
 
 
 def kill_sidecar(bed: Bed) -> None:
@@ -154,8 +156,9 @@ def test_a_controller_killed_before_it_has_saved_its_state_loses_nothing(
 ) -> None:
     before = cluster.start("before", script="sleep 20")["metadata"]["uid"]
     cluster.wait_phase("before", "Running")
-    # What slurmctld saves only every five minutes is not there after the end of a machine in its first ones.
-    bed.site(["sh", "-c", "pkill --signal KILL --exact slurmctld; rm -f /var/lib/slurm/slurmctld/assoc_usage*"])
+    _let_slurmctld_save(bed, slurm.job(before)["JobId"])
+    # What it saves only every five minutes is not there after the end of a machine in its first ones.
+    bed.site(["sh", "-c", f"pkill --signal KILL --exact slurmctld; rm -f {SAVED}/assoc_usage*"])
     after = cluster.start("after", script="echo here")["metadata"]["uid"]
     for name, uid in (("before", before), ("after", after)):
         assert cluster.wait_phase(name, "Succeeded", "Failed", within=120)["status"]["phase"] == "Succeeded"
@@ -217,6 +220,14 @@ def _write_token_header(bed: Bed) -> None:
     token = '"$(grep -v ^# /etc/interlink/vk-tokens | head -n1)"'
     script = f"umask 077; printf 'Authorization: Bearer %s\\n' {token} >/run/interlink-e2e-token"
     bed.site(["sh", "-c", script])
+
+
+def _let_slurmctld_save(bed: Bed, job: str) -> None:
+    """Wait until slurmctld has saved its jobs, seconds after a change; killed before that, it loses the last ones."""
+    changed = f"touch /run/interlink-e2e-changed && scontrol update JobId={job} TimeLimit=9"
+    bed.site(["sh", "-c", changed])
+    newer = ["find", f"{SAVED}/job_state", "-newer", "/run/interlink-e2e-changed"]
+    wait_for("slurmctld to save its jobs", lambda: bed.site(newer), within=30)
 
 
 def _deleted(cluster: Cluster, name: str) -> bool:
