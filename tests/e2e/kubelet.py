@@ -52,13 +52,13 @@ class OwnKubelet:
         self.config = replace(self.config, **settings)
 
     def remove_node(self) -> None:
-        """Remove its nodes, their pods and the jobs of these, which nobody follows any more."""
+        """Remove its nodes with their certificate requests, their pods and the jobs of these, which nobody follows."""
         names = list(self.config.nodes) or [self.node]
         ask = ["get", "pods", "--all-namespaces", "-o", "jsonpath={.items[*].metadata.uid}"]
         pods = {
             uid for name in names for uid in self.bed.kubectl(*ask, f"--field-selector=spec.nodeName={name}").split()
         }
-        self.bed.kubectl("delete", "node", *names, "--ignore-not-found")
+        self.bed.kubectl("delete", "node,csr", *names, "--ignore-not-found")
         slurm = Slurm(self.bed)
         living = [str(job) for uid in pods for job in slurm.living(uid)]
         if living:

@@ -71,14 +71,9 @@ class Port:
             connection.close()
 
     def requests(self) -> list[dict[str, Any]]:
-        """Return this node's CertificateSigningRequests, the oldest first."""
-        return requests_of(self.kubelet)
-
-
-def requests_of(kubelet: OwnKubelet) -> list[dict[str, Any]]:
-    found = json.loads(kubelet.bed.kubectl("get", "csr", "-o", "json"))["items"]
-    ours = [item for item in found if item["metadata"]["name"].startswith(f"{kubelet.node}-")]
-    return sorted(ours, key=lambda item: str(item["metadata"]["creationTimestamp"]))
+        """Return this node's CertificateSigningRequests."""
+        found = json.loads(self.bed.kubectl("get", "csr", "-o", "json"))["items"]
+        return [item for item in found if item["metadata"]["name"].startswith(self.kubelet.node)]
 
 
 @pytest.fixture
@@ -87,8 +82,6 @@ def kubelet(bed: Bed, tmp_path: Path) -> Iterator[OwnKubelet]:
     kubelet = OwnKubelet(bed, tmp_path, vkubelet_pod_ip=bed.network.gateway)
     yield kubelet
     kubelet.remove_node()
-    for request in requests_of(kubelet):
-        bed.kubectl("delete", "csr", request["metadata"]["name"], "--ignore-not-found")
 
 
 def start(cluster: Cluster, kubelet: OwnKubelet, name: str, *scripts: str) -> None:
@@ -232,9 +225,9 @@ def test_a_request_is_approved_late_signed_and_renewed(bed: Bed, kubelet: OwnKub
         assert first.subject == asked.subject
         assert port.raw("/healthz") == "ok"
         kubelet.ahead = 0.92 * YEAR
-        _, second = wait_for("another request", port.requests, lambda requests: len(requests) == 2, within=30)
+        another_request(port, request["metadata"]["uid"])
         assert port.certificate() == first
-        bed.kubectl("certificate", "approve", second["metadata"]["name"])
+        bed.kubectl("certificate", "approve", kubelet.node)
         wait_for("another certificate", port.certificate, lambda shown: shown != first, within=30)
         assert port.trusted()
         assert port.certificate().public_key() != first.public_key()
@@ -242,6 +235,29 @@ def test_a_request_is_approved_late_signed_and_renewed(bed: Bed, kubelet: OwnKub
         wait_for("its own again, once that has ended", port.trusted, lambda trusted: not trusted, within=30)
         assert port.raw("/healthz") == "ok"
         kubelet.ahead = 0.0
+
+
+def another_request(port: Port, before: str) -> str:
+    """Wait for the node's only request to be another than the one of this UID; return its UID."""
+
+    def uids() -> list[str]:
+        return [request["metadata"]["uid"] for request in port.requests()]
+
+    (uid,) = wait_for("another request", uids, lambda seen: seen not in ([], [before]), within=30)
+    return uid
+
+
+def test_each_start_leaves_one_request_and_the_last_one_counts(bed: Bed, kubelet: OwnKubelet) -> None:
+    uid = ""
+    for _ in range(2):
+        with kubelet.running():
+            uid = another_request(Port(kubelet), uid)
+    with kubelet.running():
+        port = Port(kubelet)
+        another_request(port, uid)
+        bed.kubectl("certificate", "approve", kubelet.node)
+        wait_for("a certificate of the cluster's", port.trusted, within=30)
+        assert [request["metadata"]["name"] for request in port.requests()] == [kubelet.node]
 
 
 def test_a_denied_request_leaves_the_port_as_it_is(bed: Bed, kubelet: OwnKubelet) -> None:

@@ -5,6 +5,8 @@ certificate only where it is told to; the names in it are those that a kubelet h
 touches a disk.
 """
 
+import base64
+import binascii
 import contextlib
 import ipaddress
 import os
@@ -109,6 +111,15 @@ def signing_request(key: ec.EllipticCurvePrivateKey, node_name: str, address: st
     request = x509.CertificateSigningRequestBuilder().subject_name(_subject(name))
     signed = request.add_extension(_names(node_name, address), critical=False).sign(key, hashes.SHA256())
     return signed.public_bytes(serialization.Encoding.PEM)
+
+
+def requested_name(request: str) -> str:
+    """Return the common name that a PKCS#10 request (PEM in base64) is for, empty where it is none."""
+    try:
+        subject = x509.load_pem_x509_csr(base64.b64decode(request, validate=True)).subject
+    except (binascii.Error, ValueError):
+        return ""
+    return "".join(str(fact.value) for fact in subject.get_attributes_for_oid(NameOID.COMMON_NAME))
 
 
 def common_name(node_name: str) -> str:

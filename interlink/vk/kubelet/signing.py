@@ -2,7 +2,8 @@
 
 Driven by ``serving.py``, a step at a time. The signer is kubernetes.io/kubelet-serving: kube-controller-manager signs
 and never approves; who approves is an administrator, an approver of the cluster, or, where the configuration says so,
-we ourselves. Invariant: the private key never leaves this process, and one request at a time is waited for.
+we ourselves. Invariants: the private key never leaves this process; a node has one request at a time, named as it is,
+and what an earlier process has left there, whose key is gone, makes room.
 """
 
 import base64
@@ -23,6 +24,7 @@ from interlink.vk.kubelet.certificate import (
     credential,
     key_pem,
     new_key,
+    requested_name,
     signing_request,
 )
 
@@ -45,6 +47,7 @@ ROTATE_BETWEEN = (0.7, 0.9)
 @dataclass(frozen=True)
 class _Pending:
     name: str
+    uid: str
     key: bytes
     asked: float
 
@@ -96,21 +99,45 @@ class Signing:
         body = {
             "apiVersion": "certificates.k8s.io/v1",
             "kind": "CertificateSigningRequest",
-            "metadata": {"name": f"{self.node_name[:200]}-{secrets.token_hex(5)}"},
+            "metadata": {"name": await self._free_name()},
             "spec": spec,
         }
         try:
             answer = await self.api.post(FOLDER, body)
         except NotFoundError as error:
             raise CertificateError(f"this cluster has no {FOLDER}: {error}") from error
-        name = str(answer["metadata"]["name"])
-        log.info("kubelet port: certificate request %s for %s", name, common_name(self.node_name))
+        metadata = answer["metadata"]
+        log.info("kubelet port: certificate request %s for %s", metadata["name"], common_name(self.node_name))
         self._told = False
-        return _Pending(name, key_pem(key), now)
+        return _Pending(metadata["name"], metadata["uid"], key_pem(key), now)
+
+    async def _free_name(self) -> str:
+        """Return the request's name, the node's; an earlier one is removed, because nobody has its key any more."""
+        path = f"{FOLDER}/{self.node_name}"
+        try:
+            earlier = await self.api.get(path)
+        except NotFoundError:
+            return self.node_name
+        spec = earlier["spec"]
+        if (spec["signerName"], requested_name(spec["request"])) != (SIGNER, common_name(self.node_name)):
+            raise CertificateError(f"certificate request {self.node_name} is for somebody else: remove it")
+        try:
+            await self.api.delete(path, uid=earlier["metadata"]["uid"], grace_seconds=0)
+        except NotFoundError:
+            return self.node_name
+        except ForbiddenError as error:
+            log.warning("kubelet port: an earlier request stays until the cluster removes it: %s", error)
+            return f"{self.node_name}-{secrets.token_hex(5)}"
+        log.info("kubelet port: certificate request %s: an earlier one is removed", self.node_name)
+        return self.node_name
 
     async def _look(self, pending: _Pending, now: float) -> Credential | None:
         path = f"{FOLDER}/{pending.name}"
         request = await self.api.get(path)
+        if request["metadata"]["uid"] != pending.uid:
+            log.warning("kubelet port: certificate request %s was made anew by somebody else", pending.name)
+            self._pending, self._due = None, now + FAILED_SECONDS
+            return None
         status = request.get("status") or {}
         conditions = {str(item.get("type")): item for item in status.get("conditions") or []}
         for kind in ("Denied", "Failed"):

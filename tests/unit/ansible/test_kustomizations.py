@@ -157,8 +157,7 @@ def test_each_node_of_one_virtual_kubelet_is_named_in_its_rights() -> None:
         for rule in item.get("rules", [])
         if "resourceNames" in rule and rule["resourceNames"] not in (["kube-system"], ["vk-hpc"])
     ]
-    assert named == [["hpc", "gpu"]] * 3
-    assert [item["metadata"]["name"] for item in objects("cluster/node.yaml.j2", cluster_nodes=several)] == [
-        "hpc",
-        "gpu",
-    ]
+    assert named == [["hpc", "gpu"]] * 4
+    for removed in ("node", "certificatesigningrequest"):
+        found = objects(f"cluster/{removed}.yaml.j2", cluster_nodes=several)
+        assert [item["metadata"]["name"] for item in found] == ["hpc", "gpu"]

@@ -153,7 +153,16 @@ def test_kubernetes_objects_parse_and_are_named() -> None:
 
 def test_objects_of_two_virtual_nodes_do_not_meet() -> None:
     other = NODE | {"name": "gpu", "nodes": ["gpu"], "object": "vk-gpu", "cluster_object": "interlink-vk-gpu"}
-    for template in ("rbac", "configmap", "secret", "deployment", "poddisruptionbudget", "lease", "node"):
+    for template in (
+        "rbac",
+        "configmap",
+        "secret",
+        "deployment",
+        "poddisruptionbudget",
+        "lease",
+        "node",
+        "certificatesigningrequest",
+    ):
         found = objects(f"cluster/{template}.yaml.j2", cluster_nodes=[NODE, other])
         names = [(item["kind"], item["metadata"]["name"]) for item in found]
         assert len(set(names)) == len(names)
@@ -162,7 +171,8 @@ def test_objects_of_two_virtual_nodes_do_not_meet() -> None:
 def test_the_node_and_its_lease_are_changed_by_name_only() -> None:
     for item in objects("cluster/rbac.yaml.j2"):
         for rule in item.get("rules", []):
-            if {"nodes", "nodes/status", "leases"} & set(rule["resources"]) and rule["verbs"] != ["create"]:
+            named = {"nodes", "nodes/status", "leases", "certificatesigningrequests"}
+            if named & set(rule["resources"]) and rule["verbs"] != ["create"]:
                 elected = item["metadata"].get("namespace") == "interlink"
                 assert rule["resourceNames"] == ["vk-hpc" if elected else "hpc"]
             if {"secrets", "configmaps"} & set(rule["resources"]):

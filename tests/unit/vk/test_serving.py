@@ -53,6 +53,11 @@ class Cluster:
         (found,) = self.requests()
         return found
 
+    @property
+    def asked(self) -> int:
+        """How many requests were made."""
+        return self.api.count("POST", FOLDER)
+
     def conclude(self, kind: str) -> None:
         self.requests()[-1].setdefault("status", {})["conditions"] = [{"type": kind, "message": "so it is"}]
 
@@ -158,11 +163,12 @@ async def test_a_refused_request_is_not_repeated_within_the_hour(cluster: Cluste
     cluster.conclude(kind)
     for _ in range(50):
         await cluster.pass_time(serving, 60)
-    assert len(cluster.requests()) == 1
+    assert cluster.asked == 1
     assert "so it is" in cluster.events._waiting.get_nowait().message
     for _ in range(15):
         await cluster.pass_time(serving, 60)
-    assert len(cluster.requests()) == 2
+    assert cluster.asked == 2
+    assert "conditions" not in cluster.request().get("status", {})
 
 
 async def test_it_is_renewed_with_a_new_key_before_it_ends(cluster: Cluster) -> None:
@@ -172,9 +178,9 @@ async def test_it_is_renewed_with_a_new_key_before_it_ends(cluster: Cluster) -> 
     await cluster.pass_time(serving, 2)
     first = serving.shown
     await cluster.pass_time(serving, 365 * DAY * 0.69)
-    assert len(cluster.requests()) == 1
+    assert cluster.asked == 1
     await cluster.pass_time(serving, 365 * DAY * 0.22)
-    assert len(cluster.requests()) == 2
+    assert cluster.asked == 2
     assert serving.shown is first, "the old one serves until the new one is there"
     cluster.sign()
     await cluster.pass_time(serving, 2)
@@ -228,7 +234,62 @@ async def test_a_certificate_of_another_key_is_not_shown(cluster: Cluster) -> No
         await cluster.pass_time(serving, 2)
         assert serving.shown.source == "self-signed"
         await cluster.pass_time(serving, 3601)
-    assert len(cluster.requests()) == 4
+    assert cluster.asked == 4
+
+
+async def test_each_start_takes_the_place_of_the_earlier_ones_request(cluster: Cluster) -> None:
+    for _ in range(5):
+        serving = cluster.serving()
+        await serving.look()
+        assert cluster.request()["metadata"]["name"] == NODE
+    cluster.conclude("Approved")
+    cluster.sign()
+    await cluster.pass_time(serving, 2)
+    assert serving.shown.source == "signed", "the last one's key is at hand"
+
+
+async def test_of_two_processes_that_are_the_same_node_none_approves_or_takes_the_others(cluster: Cluster) -> None:
+    first, second = cluster.serving(approve=True), cluster.serving()
+    await first.look()
+    await second.look()
+    cluster.sign()
+    await cluster.pass_time(first, 2)
+    assert first.shown.source == "self-signed"
+    assert "conditions" not in cluster.request()["status"]
+    asked = cluster.asked
+    await cluster.pass_time(first, 2)
+    assert cluster.asked == asked, "they do not push each other out again and again"
+
+
+@pytest.mark.parametrize(
+    "changes", [{"signerName": "kubernetes.io/kube-apiserver-client"}, {"request": "no base64!"}, {"request": "bm8="}]
+)
+async def test_what_is_for_somebody_else_is_left_alone(cluster: Cluster, changes: dict[str, str]) -> None:
+    await cluster.serving().look()
+    cluster.request()["spec"].update(changes)
+    serving = cluster.serving()
+    await serving.look()
+    assert cluster.asked == 1
+    assert "is for somebody else" in cluster.events._waiting.get_nowait().message
+    cluster.api.remove(f"{FOLDER}/{NODE}")
+    await cluster.pass_time(serving, 3601)
+    assert cluster.asked == 2
+
+
+async def test_without_the_right_to_remove_them_requests_pile_up_until_the_cluster_removes_them(
+    cluster: Cluster,
+) -> None:
+    await cluster.serving().look()
+    cluster.api.fail(f"DELETE {FOLDER}", 403)
+    serving = cluster.serving()
+    await serving.look()
+    names = [request["metadata"]["name"] for request in cluster.requests()]
+    assert names[0] == NODE
+    assert names[1].startswith(f"{NODE}-")
+    cluster.conclude("Approved")
+    cluster.sign()
+    await cluster.pass_time(serving, 2)
+    assert serving.shown.source == "signed"
 
 
 async def test_who_may_not_approve_itself_says_so_and_waits_for_others(cluster: Cluster) -> None:
