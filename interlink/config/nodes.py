@@ -96,8 +96,9 @@ def _check_walltime(config: Config) -> None:
         raise ConfigError(f"key Walltime (JIRIAF_WALLTIME): must be a multiple of 60 seconds, and is {config.walltime}")
     if config.walltime and config.leader_election_lease:
         raise ConfigError(
-            "keys Walltime and LeaderElectionLease: a node whose time is limited has one virtual kubelet; the next "
-            "replica would begin its time anew"
+            "keys Walltime (JIRIAF_WALLTIME) and LeaderElectionLease: a walltime is that of the batch job in which "
+            "this process runs, and a standby's would be another; leave out LeaderElectionLease in a batch job, and "
+            "Walltime in a Deployment, whose node has no end"
         )
 
 

@@ -70,7 +70,8 @@ class OwnKubelet:
         loop, stop, died = asyncio.new_event_loop(), asyncio.Event(), list[BaseException]()
 
         async def run() -> None:
-            access = from_kubeconfig(self.bed.kubeconfig)
+            assert self.config.kubeconfig
+            access = from_kubeconfig(self.config.kubeconfig)
             clock, load = (lambda: time.time() + self.ahead), (lambda: self.config)
             async with VirtualKubelet(self.config, access, clock, load=load) as kubelet:
                 await kubelet.run(stop)

@@ -15,6 +15,7 @@ import yaml
 from tests.demo import kustomizations
 from tests.demo.project import ROOT
 from tests.e2e.cluster import Cluster
+from tests.e2e.rights import put_once
 from tests.e2e.slurm import Slurm
 from tests.e2e.waiting import wait_for
 from tests.testbed.bed import Bed
@@ -207,18 +208,13 @@ def test_kustomizations_install_a_virtual_kubelet_that_works_with_exactly_these_
     namespace, node = f"{cluster.namespace}-vk", cluster.namespace
     image = json.loads(bed.kubectl("-n", NAMESPACE, "get", "deployment", OBJECT, "-o", "json"))
     name, _, tag = image["spec"]["template"]["spec"]["containers"][0]["image"].rpartition(":")
-    file = folder / "kustomization.yaml"
-    text = file.read_text()
     settings = {
         "namespace=vk": f"namespace={namespace}",
         "node=interlink": f"node={node}",
         "newName: interlink-vk": f"newName: {name}",
         "newTag: latest": f"newTag: {tag}",
     }
-    for old, new in settings.items():
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
-    file.write_text(text)
+    put_once(folder / "kustomization.yaml", settings)
     config = folder / "InterLinkConfig.yaml"
     config.write_text(config.read_text().replace("edge1.site.example", bed.edge_address))
     token = next(line for line in bed.site(["cat", "/etc/interlink/vk-tokens"]).splitlines() if line and line[0] != "#")

@@ -14,6 +14,7 @@ from interlink.core.quantity import parse_quantity
 from interlink.vk.main import WalltimeOverError
 from tests.e2e.cluster import Cluster, Object
 from tests.e2e.kubelet import OwnKubelet
+from tests.e2e.rights import pilot_rights
 from tests.e2e.slurm import Slurm
 from tests.e2e.waiting import wait_for
 from tests.testbed.bed import Bed
@@ -175,12 +176,13 @@ def test_one_process_serves_a_node_for_each_partition(
         assert slurm.job(cluster.pod("own")["metadata"]["uid"])["Partition"] == "main"
 
 
-def test_a_node_drains_and_goes_when_its_walltime_is_over(
-    cluster: Cluster, bed: Bed, kubelet: OwnKubelet, slurm: Slurm
+def test_a_node_drains_and_goes_with_the_rights_of_a_pilot_when_its_walltime_is_over(
+    cluster: Cluster, bed: Bed, kubelet: OwnKubelet, slurm: Slurm, tmp_path: Path
 ) -> None:
-    kubelet.change(walltime=60, node_type="cpu", node_site="Local")
-    with pytest.raises(WalltimeOverError):
-        _live_a_minute(cluster, bed, kubelet, slurm)
+    with pilot_rights(bed, tmp_path, f"{cluster.namespace}-pilot", kubelet.node) as kubeconfig:
+        kubelet.change(walltime=60, node_type="cpu", node_site="Local", kubeconfig=kubeconfig)
+        with pytest.raises(WalltimeOverError):
+            _live_a_minute(cluster, bed, kubelet, slurm)
     assert not node(bed, kubelet.node), "the object is gone, and its pods with it"
     cluster.wait_gone("evicted")
     cluster.wait_gone("stays")

@@ -8,18 +8,19 @@ import yaml
 
 from interlink.config import load_config
 from tests.demo import kustomizations
+from tests.demo.kustomizations import INSTALL, PILOT, Kustomization
 from tests.unit.ansible.rendering import NODE, objects
 
 Json = dict[str, Any]
 
 
-def kustomization() -> Json:
-    found: Json = yaml.safe_load((kustomizations.FOLDER / "kustomization.yaml").read_text())
+def kustomization(which: Kustomization = INSTALL) -> Json:
+    found: Json = yaml.safe_load((which.folder / "kustomization.yaml").read_text())
     return found
 
 
-def manifests(**settings: str) -> list[Json]:
-    texts = [kustomizations.manifest(name, **settings) for name in kustomizations.MANIFESTS]
+def manifests(which: Kustomization = INSTALL, **settings: str) -> list[Json]:
+    texts = [kustomizations.manifest(name, which, **settings) for name in which.manifests]
     return [item for text in texts for item in yaml.safe_load_all(text) if item]
 
 
@@ -44,20 +45,26 @@ def selected(item: Json, select: Json) -> bool:
     return all(facts[key] == value for key, value in select.items())
 
 
-@pytest.mark.parametrize("name", kustomizations.MANIFESTS)
-def test_the_manifests_are_those_of_the_role(name: str) -> None:
-    text = (kustomizations.FOLDER / f"{name}.yaml").read_text()
-    assert text == kustomizations.manifest(name), "run `make kustomizations`"
+both = pytest.mark.parametrize("which", [INSTALL, PILOT], ids=lambda which: which.folder.name)
 
 
-def test_every_manifest_is_a_resource() -> None:
-    assert sorted(kustomization()["resources"]) == sorted(f"{name}.yaml" for name in kustomizations.MANIFESTS)
+@both
+def test_the_manifests_are_those_of_the_role(which: Kustomization) -> None:
+    for name in which.manifests:
+        text = (which.folder / f"{name}.yaml").read_text()
+        assert text == kustomizations.manifest(name, which), "run `make kustomizations`"
 
 
-def test_namespace_and_node_set_once_reach_every_place_that_holds_them() -> None:
+@both
+def test_every_manifest_is_a_resource(which: Kustomization) -> None:
+    assert sorted(kustomization(which)["resources"]) == sorted(f"{name}.yaml" for name in which.manifests)
+
+
+@both
+def test_namespace_and_node_set_once_reach_every_place_that_holds_them(which: Kustomization) -> None:
     settings = {"namespace": "other", "node": "hpc"}
-    original, items = manifests(), manifests()
-    for entry in kustomization()["replacements"]:
+    original, items = manifests(which), manifests(which)
+    for entry in kustomization(which)["replacements"]:
         value = settings[entry["source"]["fieldPath"].removeprefix("data.")]
         for target in entry["targets"]:
             if target["select"].get("kind") == "ConfigMap":
@@ -65,7 +72,7 @@ def test_namespace_and_node_set_once_reach_every_place_that_holds_them() -> None
             hits = [item for item, as_was in zip(items, original, strict=True) if selected(as_was, target["select"])]
             assert hits, target["select"]
             assert all(put(item, path, value) for item in hits for path in target["fieldPaths"])
-    expected = manifests(**settings)
+    expected = manifests(which, **settings)
     for item in (*items, *expected):
         if item["kind"] == "FlowSchema":
             item["metadata"].pop("name")  # the role calls it after the namespace; here it may stay as it is
@@ -78,7 +85,7 @@ def test_the_configuration_is_one_that_the_virtual_kubelet_takes() -> None:
     (deployment,) = (item for item in manifests() if item["kind"] == "Deployment")
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     environ = {entry["name"]: entry.get("value", "10.0.0.1") for entry in container["env"]}
-    config = load_config(kustomizations.FOLDER / "InterLinkConfig.yaml", environ)
+    config = load_config(INSTALL.folder / "InterLinkConfig.yaml", environ)
     assert (config.node_name, config.kubelet_port, config.health_port) == ("interlink", 10250, 10248)
     assert str(config.vk_token_file).startswith(container["volumeMounts"][1]["mountPath"])
     assert config.leader_election_lease == "vk-interlink"
@@ -89,6 +96,24 @@ def test_kustomize_renames_nothing_that_it_should_not() -> None:
     generated = {entry["name"] for entry in kustomization()["configMapGenerator"]}
     named = [rule.get("resourceNames") or [] for item in manifests() for rule in item.get("rules", [])]
     assert not generated & {name for names in named for name in names}
+
+
+def rights(which: Kustomization) -> set[tuple[str, str, tuple[str, ...]]]:
+    """Return (verb, resource, names) of all that its ServiceAccount is given."""
+    return {
+        (verb, resource, tuple(rule.get("resourceNames") or ()))
+        for item in manifests(which, node="n")
+        for rule in item.get("rules", [])
+        for verb in rule["verbs"]
+        for resource in rule["resources"]
+    }
+
+
+def test_only_a_virtual_kubelet_in_a_batch_job_may_remove_its_node_and_it_elects_nobody() -> None:
+    assert rights(PILOT) - rights(INSTALL) == {("delete", "nodes", ("n",))}
+    assert rights(INSTALL) - rights(PILOT) == {(verb, "leases", ("vk-interlink",)) for verb in ("get", "update")}
+    assert not any("delete" in rule["verbs"] and "nodes" in rule["resources"]
+                   for item in objects("cluster/rbac.yaml.j2") for rule in item.get("rules", []))  # fmt: skip
 
 
 def deployed() -> tuple[Json, Json]:

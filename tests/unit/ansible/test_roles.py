@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jinja2
 import pytest
 import yaml
 
@@ -41,6 +42,21 @@ def test_every_role_says_what_it_does_and_what_to_do_when_it_fails(role: str) ->
 @pytest.mark.parametrize("role", [role for role in roles() if role != "interlink"])
 def test_every_role_can_be_removed(role: str) -> None:
     assert (ROLES / role / "tasks" / "remove.yml").exists()
+
+
+@pytest.mark.parametrize(
+    ("nodes", "taken"),
+    [
+        ([{"name": "a"}, {"name": "b", "config": {"NodeType": "cpu"}}], True),
+        ([{"name": "a", "config": {"Walltime": 0}}], True),
+        ([{"name": "a"}, {"name": "b", "config": {"Walltime": 3600}}], False),
+    ],
+)
+def test_the_cluster_role_takes_no_walltime(nodes: list[dict[str, Any]], taken: bool) -> None:
+    tasks = yaml.safe_load((ROLES / "cluster" / "tasks" / "preflight.yml").read_text())
+    (condition,) = (task["ansible.builtin.assert"]["that"] for task in tasks if "walltime" in task["name"])
+    expression = jinja2.Environment(autoescape=True).compile_expression(condition)
+    assert expression(interlink_virtual_nodes=nodes) is taken
 
 
 def test_the_example_inventory_has_the_groups() -> None:

@@ -72,7 +72,10 @@ Nodes:
         ("Resources: {Accelerators: [{ResourceType: gpu, Available: 1}]}", "'gpu' is no extended resource"),
         ("Resources: {Accelerators: [{ResourceType: a/b, Available: 500m}]}", "Accelerators.a/b: '500m' is no amount"),
         ("Walltime: 90", "key Walltime (JIRIAF_WALLTIME): must be a multiple of 60 seconds, and is 90"),
-        ("Walltime: 60\nLeaderElectionLease: l", "keys Walltime and LeaderElectionLease"),
+        (
+            "Walltime: 60\nLeaderElectionLease: l",
+            "leave out LeaderElectionLease in a batch job, and Walltime in a Deployment",
+        ),
         ("Site: a b", "key NodeLabels: jiriaf.site: 'a b' is no label"),
         ("KubeletPort: 65535\nNodes: {a: {}, b: {}}", "node b would have port 65536"),
     ],
