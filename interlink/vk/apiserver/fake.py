@@ -149,9 +149,12 @@ class FakeApiServer:
         base = path.removesuffix("/status")
         held = copy.deepcopy(self.objects[base])
         metadata = body.get("metadata") or {}
-        for key in ("uid", "resourceVersion"):
-            if metadata.get(key) and metadata[key] != held["metadata"][key]:
-                return _status(409, "Conflict", f"Precondition failed: {key}")
+        version = metadata.get("resourceVersion")
+        if version and version != held["metadata"]["resourceVersion"]:
+            return _status(409, "Conflict", "Precondition failed: resourceVersion")
+        if metadata.get("uid") and metadata["uid"] != held["metadata"]["uid"]:
+            cause = {"reason": "FieldValueInvalid", "field": "metadata.uid"}
+            return _status(422, "Invalid", "metadata.uid: Invalid value: field is immutable", {"causes": [cause]})
         if path != base:
             merge(held.setdefault("status", {}), body.get("status") or {})
         else:
@@ -293,5 +296,6 @@ def _json(value: Any, status: int = 200) -> web.Response:
     return web.Response(body=msgspec.json.encode(value), status=status, content_type="application/json")
 
 
-def _status(code: int, reason: str, message: str) -> web.Response:
-    return _json({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message}, code)
+def _status(code: int, reason: str, message: str, details: Json | None = None) -> web.Response:
+    document = {"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message}
+    return _json({**document, "details": details}, code)

@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from interlink.vk.apiserver.access import NoAccessError, find_access, from_kubeconfig, in_cluster
-from interlink.vk.apiserver.errors import ConflictError, ForbiddenError, GoneError, NotFoundError, RetryError, api_error
+from interlink.vk.apiserver.errors import (
+    ConflictError,
+    ForbiddenError,
+    GoneError,
+    InvalidError,
+    NotFoundError,
+    RetryError,
+    api_error,
+)
 from interlink.vk.kubelet.certificate import self_signed
 
 
@@ -71,3 +79,17 @@ def test_errors_by_what_to_do(status: int, kind: type[Exception]) -> None:
     assert (error.reason, error.retry_after) == ("R", 7.0)
     assert str(error) == f"GET /x: {status} words"
     assert "plain" in str(api_error("GET /x", status, b"plain", "soon"))
+
+
+@pytest.mark.parametrize(
+    ("details", "kind"),
+    [
+        ({"causes": [{"field": "metadata.uid", "reason": "FieldValueInvalid"}]}, ConflictError),
+        ({"causes": [{"field": "spec"}, {}, None]}, InvalidError),
+        ({"causes": None}, InvalidError),
+        (["metadata.uid"], InvalidError),
+        (None, InvalidError),
+    ],
+)
+def test_another_uid_is_a_conflict_however_it_is_said(details: object, kind: type[Exception]) -> None:
+    assert type(api_error("PATCH /x", 422, {"reason": "Invalid", "message": "m", "details": details})) is kind
