@@ -1,15 +1,18 @@
 """The end-to-end tests' fixtures: the deployed test bed, and a namespace of its own for each test."""
 
 import uuid
-from collections.abc import Generator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 
 import pytest
 
 from tests.demo.__main__ import deploy
 from tests.e2e.cluster import Cluster
+from tests.e2e.controlplane import ControlPlane, own_control_plane
+from tests.e2e.scene import Scene, scene
 from tests.e2e.slurm import Slurm
 from tests.e2e.waiting import wait_for
 from tests.testbed.bed import Bed
+from tests.testbed.errors import TestbedError
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -48,6 +51,27 @@ def cluster(bed: Bed, request: pytest.FixtureRequest) -> Iterator[Cluster]:
         print(bed.kubectl("-n", "interlink", "logs", "--tail=60", "-l", "app.kubernetes.io/name=interlink-vk"))
     # Finished pods need no waiting for; a job that is left over is what other tests are about.
     bed.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
+
+
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """A control plane of the module's own; of the bed only its programs are needed."""
+    bed = Bed()
+    try:
+        running = bed.docker.inspect("container", bed.layout.cluster.container)
+    except TestbedError:
+        running = None
+    if not running:
+        deploy(bed)
+    with own_control_plane(bed, tmp_path_factory.mktemp("plane")) as plane:
+        yield plane
+
+
+@pytest.fixture
+async def world(plane: ControlPlane) -> AsyncIterator[Scene]:
+    """A namespace and a node of the test's own on that control plane."""
+    async with scene(plane) as made:
+        yield made
 
 
 @pytest.hookimpl(wrapper=True)

@@ -5,7 +5,7 @@ Spoken to by plain HTTP on loopback; each request goes on over TLS, with its own
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
 import aiohttp
@@ -13,8 +13,9 @@ from aiohttp import web
 
 from interlink.vk.apiserver.access import Access
 
-#: What the proxy does to a request: a status to answer with, "cut" for a connection that ends half-way, None to help.
-Fault = int | str | None
+#: What the proxy does to a request: a status to answer with, bytes to answer 200 with, "cut" for a connection that ends
+#: half-way, None to help.
+Fault = int | bytes | str | None
 _HOP = {"transfer-encoding", "connection", "content-length", "host", "content-encoding"}
 
 
@@ -25,9 +26,13 @@ class FaultyProxy:
         self.upstream = upstream
         self.fault: Callable[[str, str], Fault] = lambda _method, _path: None
         self.delay: Callable[[], float] = lambda: 0.0
+        #: Awaited with each method and path before it is passed on: what happens between a decision and its write.
+        self.before: Callable[[str, str], Awaitable[None]] = _nothing
         self.retry_after = "1"
         #: (loop's time, method, path with query, what was done to it), of each request.
         self.requests: list[tuple[float, str, str, Fault]] = []
+        #: (method, path with query, status) of each answer of kube-apiserver's own.
+        self.answers: list[tuple[str, str, int]] = []
         self.access = upstream
         self._open: set[asyncio.BaseTransport] = set()
 
@@ -65,6 +70,9 @@ class FaultyProxy:
         if isinstance(fault, int):
             headers = {"Retry-After": self.retry_after} if fault == 429 else {}
             return web.Response(status=fault, text="the proxy says so", headers=headers)
+        if isinstance(fault, bytes):
+            return web.Response(body=fault, content_type="application/json")
+        await self.before(request.method, request.path_qs)
         transport = request.transport
         if transport is None:
             return web.Response(status=499)
@@ -83,6 +91,7 @@ class FaultyProxy:
             request.method, url, data=body, headers=sent, ssl=self.upstream.tls or False,
             timeout=aiohttp.ClientTimeout(total=None),
         ) as answer:  # fmt: skip
+            self.answers.append((request.method, request.path_qs, answer.status))
             kept = {name: value for name, value in answer.headers.items() if name.lower() not in _HOP}
             reply = web.StreamResponse(status=answer.status, headers=kept)
             # What was asked for has been done by now, and the client will not hear of it.
@@ -94,6 +103,10 @@ class FaultyProxy:
                 async for chunk in answer.content.iter_any():
                     await reply.write(chunk)
             return reply
+
+
+async def _nothing(_method: str, _path: str) -> None:
+    """Let the request pass on."""
 
 
 def now_and_then(seed: int, share: float, faults: tuple[Fault, ...]) -> Callable[[str, str], Fault]:

@@ -3,46 +3,22 @@
 import asyncio
 import os
 import random
-import selectors
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.demo.__main__ import deploy
-from tests.e2e.controlplane import ControlPlane, own_control_plane
+from tests.e2e.controlplane import ControlPlane
 from tests.e2e.proxy import now_and_then
-from tests.e2e.scene import DONE, RUNNING, Scene, scene, until
-from tests.testbed.bed import Bed
-from tests.testbed.errors import TestbedError
+from tests.e2e.scene import DONE, RUNNING, FastLoop, Scene, scene, until
 
 PODS = 30
 TREE = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    bed = Bed()
-    try:
-        running = bed.docker.inspect("container", bed.layout.cluster.container)
-    except TestbedError:
-        running = None
-    if not running:
-        deploy(bed)
-    with own_control_plane(bed, tmp_path_factory.mktemp("plane")) as plane:
-        yield plane
-
-
-@pytest.fixture
-async def world(plane: ControlPlane) -> AsyncIterator[Scene]:
-    async with scene(plane) as made:
-        yield made
 
 
 async def all_succeed(world: Scene, count: int, within: float = 120) -> None:
@@ -87,20 +63,6 @@ def test_interlink_away_for_ten_minutes_leaves_every_pod_as_it_is_until_it_is_ba
 
     with asyncio.Runner(loop_factory=partial(FastLoop, 20.0)) as runner:
         runner.run(run())
-
-
-class FastLoop(asyncio.SelectorEventLoop):
-    """A loop whose clock runs so many times as fast as the machine's: its timers do too, and the network does not."""
-
-    def __init__(self, speed: float) -> None:
-        self._speed = speed
-        selector = selectors.DefaultSelector()
-        select = selector.select
-        selector.select = lambda timeout=None: select(timeout and timeout / speed)  # type: ignore[method-assign]
-        super().__init__(selector)
-
-    def time(self) -> float:
-        return super().time() * self._speed
 
 
 async def test_pods_live_through_a_kube_apiserver_that_is_killed_and_comes_back(world: Scene) -> None:
