@@ -88,6 +88,18 @@ class Cluster:
         with suppress(NotFoundError, ConflictError):
             await self.api.delete(path, uid=uid, grace_seconds=0)
 
+    async def count_events(self) -> int:
+        """Return how many events the namespace has."""
+        found = await self.api.get(f"/api/v1/namespaces/{self.namespace}/events", {"limit": "1"})
+        return len(found["items"]) + int(found["metadata"].get("remainingItemCount") or 0)
+
+    async def events_settled(self) -> None:
+        """Wait until no event has been written for two seconds: a hundred turns of the virtual kubelet's recorder."""
+        before = -1
+        while before != (now := await self.count_events()):
+            before = now
+            await asyncio.sleep(2)
+
     async def create(self, name: str, seconds: float | None = None) -> Json:
         """Create a pod that runs so long, for ever without a number; return it."""
         return await self.api.post(self.pods, self.pod(name, seconds))

@@ -20,6 +20,7 @@ from benchmarks.figures import CannotMeasureError, Figure
 from benchmarks.vk.cluster import Cluster, Watch, at_once
 from benchmarks.vk.stack import Stack
 from interlink.vk.apiserver.access import Access
+from interlink.vk.events import Events
 from interlink.vk.times import now_seconds
 
 Json = dict[str, Any]
@@ -42,6 +43,12 @@ class Sizes:
 RATE = 100.0
 #: How long one pod lives in each part, in seconds.
 SHORT, ROUND_LIFE, BURST_LIFE = 0.2, 1.0, 20.0
+#: What the virtual kubelet tells of each pod that the mock plugin runs.
+EVENTS = (
+    ("Created", "Created job mock-00000000-0000-0000-0000-000000000000"),
+    ("Created", "Created container: main"),
+    ("Started", "Started container main"),
+)
 #: Pods that live at once where their rate is measured: what a rate of twice the target needs for such a life.
 LIVING = 300
 FOLLOW_SECONDS = 15.0
@@ -105,19 +112,27 @@ class Measure:
             yield figure
 
     async def _rate(self) -> AsyncIterator[Figure]:
-        """Compare pods from creation to deletion with the bare loop, by turns, so that both see the same machine."""
+        """Compare pods from creation to deletion with the bare loop, by turns, so that both see the same machine.
+
+        Each turn begins when the events of the one before are written, for they go on after its pods; and the bare loop
+        writes events too, by the virtual kubelet's own recorder and so at its rate.
+        """
         alone = ours = 0.0
         count = self.sizes.round
         async with Watch(self.cluster, time.time) as watch:
             for number in range(self.sizes.rounds):
-                began = time.monotonic()
-                await within(at_once(self._bare_life(number, index) for index in range(count)))
+                await within(self.cluster.events_settled())
+                before, began = await self.cluster.count_events(), time.monotonic()
+                await within(self._bare_lives(number, count))
                 alone += time.monotonic() - began
-                began = time.monotonic()
+                middle = await self.cluster.count_events()
+                await within(self.cluster.events_settled())
+                settled, began = await self.cluster.count_events(), time.monotonic()
                 await within(at_once((self._life(watch) for _ in range(count)), LIVING))
                 ours += time.monotonic() - began
-                done = (number + 1) * count
+                done, told = (number + 1) * count, await self.cluster.count_events() - settled
                 say(f"round {number + 1}: bare loop {done / alone:.0f}/s, end to end {done / ours:.0f}/s so far")
+                say(f"events meanwhile: {middle - before} of the bare loop's pods, {told} of the others")
         done = self.sizes.rounds * count
         baseline = done / alone
         yield Figure(
@@ -207,11 +222,24 @@ class Measure:
         await self.cluster.remove_now(f"{self.cluster.pods}/{pod['metadata']['name']}", uid)
         await watch.until(uid, "DELETED")
 
-    async def _bare_life(self, number: int, index: int) -> None:
+    async def _bare_lives(self, number: int, count: int) -> None:
+        """Do by hand what so many pods' lives write into the API; their events for as long as that takes."""
+        events = Events(self.cluster.api, f"{self.cluster.node}-bare")
+        sender = asyncio.create_task(events.run())
+        try:
+            await at_once(self._bare_life(events, number, index) for index in range(count))
+        finally:
+            sender.cancel()
+            await asyncio.gather(sender, return_exceptions=True)
+
+    async def _bare_life(self, events: Events, number: int, index: int) -> None:
         """Do by hand what one pod's life writes into the API, for a node that nobody serves."""
         document = self.cluster.pod(f"bare-{number}-{index}")
-        document["spec"]["nodeName"] = f"{self.cluster.node}-bare"
+        # A name for each round: pods of a node that is missing for 40 s are removed at once by kube-controller-manager.
+        document["spec"]["nodeName"] = f"{self.cluster.node}-bare-{number}"
         pod = await self.cluster.api.post(self.cluster.pods, document)
+        for reason, message in EVENTS:
+            events.pod(pod, "Normal", reason, message)
         path, uid = f"{self.cluster.pods}/{pod['metadata']['name']}", pod["metadata"]["uid"]
         for phase, state in (("Running", {"running": {"startedAt": now_seconds()}}), ("Succeeded", ended())):
             await self.cluster.api.patch(f"{path}/status", {"metadata": {"uid": uid}, "status": status(phase, state)})

@@ -29,6 +29,7 @@ REMEMBERED = 4096
 #: Events that wait for their turn: five for each pod of a burst of a thousand.
 WAITING = 5_000
 MESSAGE_LIMIT = 1024
+COMPLAINT_SECONDS = 60.0
 #: client-go's aggregation: of so many different messages about one object, of one type and reason, each within so many
 #: seconds of the one before, the further ones are counted in one event.
 SIMILAR, SIMILAR_SECONDS = 10, 600.0
@@ -67,6 +68,8 @@ class Events:
         self._similar: OrderedDict[tuple[str, ...], tuple[set[int], float]] = OrderedDict()
         self._numbers = itertools.count(time.time_ns())
         self._turns = Turns(RATE, AT_ONCE)
+        #: Events dropped since that was said last, and when that was.
+        self._dropped, self._complained = 0, float("-inf")
 
     def pod(  # noqa: PLR0913 - an event's own fields
         self, pod: Json, kind: str, reason: str, message: str, *, field: str = "", count: int = 1
@@ -93,8 +96,15 @@ class Events:
         try:
             self._waiting.put_nowait(note)
         except asyncio.QueueFull:
-            name = note.regarding["name"]
-            log.warning("event dropped, too many wait: %s %s: %s", name, note.reason, note.message)
+            self._drop(note)
+
+    def _drop(self, note: _Note) -> None:
+        """Count an event for which there is no room; say so once in a while, for they are dropped by the hundred."""
+        self._dropped += 1
+        if time.monotonic() - self._complained >= COMPLAINT_SECONDS:
+            words = "%d events dropped, too many wait; the last one: %s %s: %s"
+            log.warning(words, self._dropped, note.regarding["name"], note.reason, note.message)
+            self._dropped, self._complained = 0, time.monotonic()
 
     async def run(self) -> None:
         """Send for ever."""

@@ -1,8 +1,12 @@
 """The events of a pod as kubectl shows them: counted, each once for all processes of ours, and never too many."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
+from interlink.vk import events as vk_events
 from interlink.wire.messages import ContainerEvent
 
 World = Any  # of conftest.py, which cannot be imported
@@ -128,3 +132,22 @@ async def test_a_pod_has_25_events_at_once_and_then_one_in_five_minutes(world: W
         kubelet.events.pod(other, "Normal", "Last", "of all")
         await eventually(lambda: events(world, "Last"))
     assert sum(event["count"] for event in events(world, "Unhealthy")) <= 25
+
+
+def test_events_that_find_no_room_are_counted_and_said_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vk_events, "WAITING", 2)
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    api: Any = None
+    recorder = vk_events.Events(api, "node")
+    pod = {"metadata": {"namespace": "default", "name": "p", "uid": "1"}}
+    for number in range(10):
+        recorder.pod(pod, "Normal", "Created", f"number {number}")
+    now += vk_events.COMPLAINT_SECONDS
+    recorder.pod(pod, "Normal", "Created", "the last one")
+    assert [record.getMessage() for record in caplog.records] == [
+        "1 events dropped, too many wait; the last one: p Created: number 2",
+        "8 events dropped, too many wait; the last one: p Created: the last one",
+    ]
