@@ -29,10 +29,14 @@ class Cluster:
         """Apply objects."""
         self.kubectl("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
 
+    def get(self, kind: str, name: str) -> Object:
+        """Return an object as it is now."""
+        found: Object = json.loads(self.kubectl("get", kind, name, "-o", "json"))
+        return found
+
     def pod(self, name: str) -> Object:
         """Return the pod as it is now."""
-        found: Object = json.loads(self.kubectl("get", "pod", name, "-o", "json"))
-        return found
+        return self.get("pod", name)
 
     def pods(self) -> list[Object]:
         """Return all pods of the namespace."""
@@ -51,6 +55,15 @@ class Cluster:
             f"pod {name} to be {' or '.join(phases)}",
             lambda: self.pod(name),
             lambda seen: seen.get("status", {}).get("phase") in phases,
+            within,
+        )
+
+    def wait_condition(self, kind: str, name: str, *types: str, within: float = 180) -> Object:
+        """Wait until one of these conditions of an object is true, and return the object."""
+        return wait_for(
+            f"{kind} {name} to be {' or '.join(types)}",
+            lambda: self.get(kind, name),
+            lambda found: bool(conditions(found).keys() & set(types)),
             within,
         )
 
@@ -110,3 +123,9 @@ def terminated(found: Object, index: int = 0) -> Object:
     """Return the terminated state of one of the pod's containers."""
     state: Object = found["status"]["containerStatuses"][index]["state"]["terminated"]
     return state
+
+
+def conditions(found: Object) -> dict[str, str]:
+    """Return the reasons of an object's true conditions."""
+    true = [each for each in found.get("status", {}).get("conditions", ()) if each["status"] == "True"]
+    return {each["type"]: each.get("reason", "") for each in true}

@@ -3,14 +3,13 @@
 The node and its virtual kubelet are the test's own, of this tree; the edge and Slurm are the bed's.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.cluster import Cluster, container
+from tests.e2e.cluster import Cluster, conditions, container
 from tests.e2e.kubelet import OwnKubelet
 from tests.e2e.slurm import Slurm
 from tests.e2e.waiting import wait_for
@@ -63,26 +62,6 @@ def app(kind: str, name: str, pod: Object, **spec: Any) -> Object:
     }
 
 
-def seen(cluster: Cluster, kind: str, name: str) -> Object:
-    found: Object = json.loads(cluster.kubectl("get", kind, name, "-o", "json"))
-    return found
-
-
-def conditions(found: Object) -> dict[str, str]:
-    """Return the reasons of an object's true conditions."""
-    true = [each for each in found.get("status", {}).get("conditions", ()) if each["status"] == "True"]
-    return {each["type"]: each.get("reason", "") for each in true}
-
-
-def wait_condition(cluster: Cluster, kind: str, name: str, condition: str, within: float = 180) -> Object:
-    return wait_for(
-        f"{kind} {name} to be {condition}",
-        lambda: seen(cluster, kind, name),
-        lambda found: condition in conditions(found),
-        within,
-    )
-
-
 def wait_ready(cluster: Cluster, kind: str, name: str, count: int) -> Object:
     """Wait until a controller has this many pods of its newest template, all of them ready, and no other."""
 
@@ -91,7 +70,7 @@ def wait_ready(cluster: Cluster, kind: str, name: str, count: int) -> Object:
         facts = [status.get(key, 0) for key in ("replicas", "readyReplicas", "updatedReplicas")]
         return facts == [count] * 3 and status.get("observedGeneration") == found["metadata"]["generation"]
 
-    return wait_for(f"{kind} {name} to have {count} pods", lambda: seen(cluster, kind, name), good, 180)
+    return wait_for(f"{kind} {name} to have {count} pods", lambda: cluster.get(kind, name), good, 180)
 
 
 def gone_from_slurm(slurm: Slurm, uid: str) -> None:
@@ -100,7 +79,7 @@ def gone_from_slurm(slurm: Slurm, uid: str) -> None:
 
 def test_a_job_runs_its_completions_side_by_side(cluster: Cluster, node: str) -> None:
     cluster.apply(job("four", template(node, "echo done"), completions=4, parallelism=2, completionMode="Indexed"))
-    found = wait_condition(cluster, "job", "four", "Complete")
+    found = cluster.wait_condition("job", "four", "Complete")
     assert found["status"]["succeeded"] == 4
     assert found["status"]["completedIndexes"] == "0-3"
     assert not found["status"].get("failed")
@@ -111,7 +90,7 @@ def test_a_job_runs_its_completions_side_by_side(cluster: Cluster, node: str) ->
 
 def test_a_job_gives_up_after_its_back_off_limit(cluster: Cluster, node: str) -> None:
     cluster.apply(job("failing", template(node, "exit 3"), backoffLimit=1))
-    found = wait_condition(cluster, "job", "failing", "Failed")
+    found = cluster.wait_condition("job", "failing", "Failed")
     assert conditions(found)["Failed"] == "BackoffLimitExceeded"
     assert found["status"]["failed"] == 2
     codes = {each["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] for each in cluster.pods()}
@@ -121,7 +100,7 @@ def test_a_job_gives_up_after_its_back_off_limit(cluster: Cluster, node: str) ->
 def test_a_pod_failure_policy_knows_the_exit_code(cluster: Cluster, node: str) -> None:
     rule = {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [42]}}
     cluster.apply(job("policy", template(node, "exit 42"), backoffLimit=5, podFailurePolicy={"rules": [rule]}))
-    found = wait_condition(cluster, "job", "policy", "Failed")
+    found = cluster.wait_condition("job", "policy", "Failed")
     assert conditions(found)["Failed"] == "PodFailurePolicy"
     assert found["status"]["failed"] == 1
 
@@ -182,14 +161,14 @@ def test_daemon_sets_come_by_rule(bed: Bed, cluster: Cluster, node: str) -> None
     )
     wait_for(
         "the agent",
-        lambda: seen(cluster, "daemonset", "agent"),
+        lambda: cluster.get("daemonset", "agent"),
         lambda found: found["status"].get("numberAvailable") == 1,
     )
     (waits,) = [each for each in cluster.pods() if each["metadata"]["labels"]["app"] == "proxy"]
     assert waits["status"]["phase"] == "Pending"
     assert waits["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == "DaemonSetIgnored"
     assert "DaemonSetIgnored" in {each["reason"] for each in cluster.events(waits["metadata"]["name"])}
-    status = seen(cluster, "daemonset", "proxy")["status"]
+    status = cluster.get("daemonset", "proxy")["status"]
     assert (status["desiredNumberScheduled"], status.get("numberAvailable", 0)) == (1, 0)
     cluster.kubectl("delete", "daemonset", "proxy", "agent")
     wait_for("no pods", lambda: not cluster.pods(), within=ENDED_WITHIN)
@@ -202,7 +181,7 @@ def test_a_cron_job_s_minute_comes(cluster: Cluster, node: str) -> None:
     cluster.apply({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "tick"}, "spec": spec})
     found = wait_for(
         "a job of the minute",
-        lambda: seen(cluster, "cronjob", "tick"),
+        lambda: cluster.get("cronjob", "tick"),
         lambda found: bool(found.get("status", {}).get("lastSuccessfulTime")),
         within=150,
     )

@@ -1,4 +1,4 @@
-"""The bed's images: Debian sid, what stands on it, a busybox, and an MPI program. Each is tagged by its inputs."""
+"""The bed's images: Debian sid, what stands on it, and what pods run. Each is tagged by its inputs."""
 
 from __future__ import annotations
 
@@ -27,10 +27,13 @@ BASE_PACKAGES = ("ca-certificates", "python3", "python3-pip", "python3-venv")
 PREFIX = "interlink-testbed"
 BUSYBOXES = {"busybox": ["sh"], "pause": ["sleep", "2147483647"]}
 """Image → the command it runs if it is told nothing. The second is what every pod's sandbox runs: it must not end."""
-PARENTS = {"site": {"BASE": "base"}, "cluster": {"BASE": "base"}, "mpi": {"SITE": "site", "BUSYBOX": "busybox"}}
+PARENTS = {
+    "site": {"BASE": "base"}, "cluster": {"BASE": "base"}, "mpi": {"SITE": "site", "BUSYBOX": "busybox"},
+    "python": {"BASE": "base", "BUSYBOX": "busybox"},
+}  # fmt: skip
 """Image → the images that its Dockerfile starts from, by the arguments that name them there."""
 BUSYBOX_RECIPE = "4"  # goes into the fingerprint: raise it when _busybox_tree changes
-NAMES = ("base", "site", "cluster", "mpi", *BUSYBOXES)
+NAMES = ("base", *PARENTS, *BUSYBOXES)
 
 
 def rootfs_key() -> str:

@@ -31,12 +31,13 @@ def parts(layout: Layout) -> list[Part]:
         _image("cluster", "etcd and containerd on Debian", "image-base"),
         *(_image(name, "a static busybox") for name in images.BUSYBOXES),
         _image("mpi", "an MPI program for pods", "image-site", "image-busybox"),
+        _image("python", "Python for pods", "image-base", "image-busybox"),
         Part(
             "registry", "the image registry", ("image-busybox", "image-pause", "pki"), registry.up, registry.health,
             log_files=("docker-registry.log",),
         ),
         Part(
-            "registry-mpi", "the MPI program in the registry", ("image-mpi", "registry"),
+            "registry-later", "the MPI program and Python in the registry", ("image-mpi", "image-python", "registry"),
             registry.later_up, registry.later_health,
         ),
         Part("site", "keys and settings of the site", ("pki",), site.write_settings, site.settings_health),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .part import Step
 
 CONTENT = {"busybox": "busybox", "library/busybox": "busybox", "pause": "pause"}
-LATER = {"mpi": "mpi"}
+LATER = {"mpi": "mpi", "python": "python"}
 """Name in the registry → image of the bed. library/… is what a client asks a mirror of Docker Hub for.
 What comes LATER needs images that take long to build: the cluster does not wait for it."""
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.testbed import images, registry
 from tests.testbed.bed import Bed
 from tests.testbed.errors import CommandError, TestbedError, UnhealthyError
 from tests.testbed.graph import Graph, PartError, closure, ordered
@@ -68,6 +69,14 @@ def test_the_declared_parts_are_in_order() -> None:
     found = names(ordered(parts(SMALL)))
     assert found.index("edge") < found.index("slurm") < found.index("apptainer")
     assert found.index("kubernetes") < found.index("cluster")
+
+
+def test_an_image_waits_for_those_that_it_starts_from_and_the_registry_for_its_images() -> None:
+    needs = {part.name: set(part.needs) for part in parts(SMALL)}
+    for name, parents in images.PARENTS.items():
+        assert needs[f"image-{name}"] >= {f"image-{parent}" for parent in parents.values()}
+    assert needs["registry"] >= {f"image-{image}" for image in registry.CONTENT.values()}
+    assert needs["registry-later"] >= {f"image-{image}" for image in registry.LATER.values()}
 
 
 def test_the_graph_brings_up_what_is_missing_only(bed: Bed) -> None:
