@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.figures import CannotMeasureError, Figure, table, write
 from benchmarks.slurm import RUNNING, WAITING
 from tests.demo.__main__ import deploy
-from tests.e2e.site import setting
+from tests.e2e.site import configured, setting
 from tests.e2e.waiting import wait_for
 from tests.testbed.bed import Bed
 from tests.testbed.docker import CLIENT
@@ -30,6 +30,9 @@ USER = "interlink"
 SERVICE = "interlink-slurm.service"
 #: What slurmctld may hold meanwhile, and what it may still hold afterwards (its own limit is 10,000).
 MOST_JOBS, FEW_JOBS = "30000", 5_000
+#: Seconds for which slurmctld remembers a job's end meanwhile: longer than a job's last state is waited for, and short
+#: enough that the jobs of one figure are not counted into the next.
+MEMORY = "30"
 SECONDS = 900
 
 
@@ -49,7 +52,7 @@ def main() -> int:
 
 def run(bed: Bed) -> list[Figure]:
     """Prepare the edge host, measure there, and clean up. Raises CannotMeasureError, TestbedError."""
-    with setting(bed, "MaxJobCount", MOST_JOBS), alone(bed):
+    with configured(bed, {"MaxJobCount": MOST_JOBS, "MinJobAge": MEMORY}), alone(bed):
         clean(bed)
         for partition, state in ((RUNNING, "UP"), (WAITING, "DOWN")):
             # Above the others, so that nobody's waiting jobs hold up those that are timed.

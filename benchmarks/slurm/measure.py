@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -26,6 +26,8 @@ MANY, MOST = 5_000, 10_000
 TICK_SECONDS, TICKS = 4.0, 4
 #: Looks at the memory, and the pause between two.
 LOOKS, LOOK_SECONDS = 20, 0.5
+#: How long slurmdbd may take for the jobs of a turn, and slurmctld, which purges once a minute, to forget ended jobs.
+SETTLE_SECONDS, FORGET_SECONDS = 60, 150
 
 
 class Measure:
@@ -63,8 +65,11 @@ class Measure:
         """Compare pods through the API with the bare loop, by turns, so that both see the same machine and queue."""
         alone = ours = 0.0
         for number in range(ROUNDS):
+            settle()
             alone += bare.submit(ROUND, str(self._data), WAITING)
             command("scancel", f"--name={bare.NAME}")
+            # Or the end of the loop's jobs and what slurmdbd still writes of them would be taken from our turn.
+            settle()
             ours += create_pods(sidecar.socket, ROUND)
             self._created += ROUND
             done = (number + 1) * ROUND
@@ -112,7 +117,8 @@ class Measure:
                      measured=used / max(1, asked) * 1000)  # fmt: skip
 
     def _memory(self, sidecar: Sidecar) -> Figure:
-        """Take the most of several looks, so that a poll under way is seen."""
+        """Take the most of several looks, so that a poll under way is seen; of these jobs and no others."""
+        until("slurmctld to forget the other jobs", lambda: job_count() <= MOST, FORGET_SECONDS)
         looks = []
         for _ in range(LOOKS):
             looks.append(sidecar.memory_mib())
@@ -124,6 +130,25 @@ def job_requests() -> int:
     """Return how many requests for all jobs slurmctld has had. Raises CannotMeasureError."""
     match = re.search(r"REQUEST_JOB_INFO\s.*?count:(\d+)", command("sdiag"))
     return int(match[1]) if match else 0
+
+
+def job_count() -> int:
+    """Return how many jobs slurmctld remembers. Raises CannotMeasureError."""
+    return len(command("squeue", "--noheader", "--states=all", "--format=%A").split())
+
+
+def settle() -> None:
+    """Wait until slurmdbd has written what slurmctld has for it. Raises CannotMeasureError."""
+    until("slurmdbd to catch up", lambda: "DBD Agent queue size: 0" in command("sdiag"), SETTLE_SECONDS)
+
+
+def until(what: str, done: Callable[[], bool], within: float) -> None:
+    """Wait for something that can only be asked for. Raises CannotMeasureError when it takes longer, in seconds."""
+    deadline = time.monotonic() + within
+    while not done():
+        if time.monotonic() > deadline:
+            raise CannotMeasureError(f"waited {within:.0f} s in vain for {what}")
+        time.sleep(LOOK_SECONDS)
 
 
 def command(*words: str) -> str:
