@@ -6,7 +6,6 @@ the site is where the field is read. Of a securityContext only what asks for mor
 charts carry the rest as a matter of course, and every container runs as the site's user without any privilege anyway.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -19,7 +18,7 @@ from interlink.wire.pod import Container, Pod, SecurityContext
 _NOT_FOR_INIT = ("livenessProbe", "readinessProbe", "startupProbe", "lifecycle")
 
 
-def refuse_unsupported(pod: Pod, written: Mapping[str, Any] | None = None, runtime: str = "apptainer") -> None:
+def refuse_unsupported(pod: Pod, written: dict[str, Any] | None = None, runtime: str = "apptainer") -> None:
     """Raise UnsupportedPod for the first field of the pod that would be ignored under a container runtime.
 
     ``written`` is its v1.PodSpec as plain JSON, with the fields that ``pod`` has no type for.

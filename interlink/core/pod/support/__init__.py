@@ -4,7 +4,6 @@
 (``page``), and a test holds it against a real kube-apiserver, so that no field is missing.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from interlink.core.pod.support.containers import CONTAINER_TYPES
@@ -20,7 +19,7 @@ TYPES: dict[str, tuple[Row, ...]] = {**POD_TYPES, **CONTAINER_TYPES, **PROBE_TYP
 _TABLE = {kind: {row.field: row for row in rows} for kind, rows in TYPES.items()}
 
 
-def refused(spec: Mapping[str, Any], runtime: str = "apptainer") -> str:
+def refused(spec: dict[str, Any], runtime: str = "apptainer") -> str:
     """Return why a pod with this v1.PodSpec (plain JSON) is refused, by its first such field; empty if it is not.
 
     ``runtime`` is how the pod's containers are started, as PlanRuntime.kind.
@@ -28,7 +27,7 @@ def refused(spec: Mapping[str, Any], runtime: str = "apptainer") -> str:
     return next((str(finding) for finding in look(spec, _TABLE, runtime) if finding.refused), "")
 
 
-def ignored(spec: Mapping[str, Any], runtime: str = "apptainer") -> list[str]:
+def ignored(spec: dict[str, Any], runtime: str = "apptainer") -> list[str]:
     """Return a sentence for each field of a v1.PodSpec (plain JSON) that has no effect and should have one.
 
     ``runtime`` is how the pod's containers are started, as PlanRuntime.kind.

@@ -18,6 +18,8 @@ _NAMED = {
 }
 _UNKNOWN = "is not known to this edge, and has no effect"
 _LONGEST = 200
+#: What is as good as not written, for kube-apiserver and for us.
+_EMPTY: tuple[object, ...] = ("", [], {})
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def _sentence(owners: list[str], path: str, words: str) -> str:
     return f"{', '.join(named)}: {path} {words}" if named else f"the pod's {path} {words}"
 
 
-def look(spec: Mapping[str, Any], table: Table, runtime: str) -> Iterator[Finding]:
+def look(spec: dict[str, Any], table: Table, runtime: str) -> Iterator[Finding]:
     """Yield what the table says of the fields that a v1.PodSpec has, in the spec's order.
 
     ``runtime`` is how its containers are started, as PlanRuntime.kind.
@@ -62,22 +64,26 @@ class _Look:
     table: Table
     runtime: str
 
-    def fields(self, found: Mapping[str, Any], kind: str, owner: str, path: tuple[str, ...]) -> Iterator[Finding]:
+    def fields(self, found: dict[str, Any], kind: str, owner: str, path: tuple[str, ...]) -> Iterator[Finding]:
         """Yield what the table says of the fields of one object."""
+        rows = self.table[kind]
         for field, value in found.items():
-            if value is None or value in ("", [], {}):
+            if value is None or value in _EMPTY:
                 continue
-            row, way = self.table[kind].get(field), (*path, field)
+            row = rows.get(field)
             if row is None:
-                yield Finding(owner, ".".join(way), _UNKNOWN, refused=False)
-                continue
-            speaks = self.runtime not in row.under and row.when.holds(value, dict(found))
-            if speaks and row.refused and not row.elsewhere:
-                yield Finding(owner, ".".join(way), row.refused.replace("…", _shown(value)), refused=True)
-            elif speaks and row.ignored:
-                yield Finding(owner, ".".join(way), row.ignored, refused=False)
+                yield Finding(owner, ".".join((*path, field)), _UNKNOWN, refused=False)
+            elif words := self._words(row, value, found):
+                refused = words is row.refused
+                text = words.replace("…", _shown(value)) if refused else words
+                yield Finding(owner, ".".join((*path, field)), text, refused=refused)
             elif row.of:
-                yield from self._within(value, row, owner, way)
+                yield from self._within(value, row, owner, (*path, field))
+
+    def _words(self, row: Row, value: Any, found: dict[str, Any]) -> str:
+        """Return what the row says of a value in its object, empty where it says nothing: most have nothing to say."""
+        words = (not row.elsewhere and row.refused) or row.ignored
+        return words if words and self.runtime not in row.under and row.when.holds(value, found) else ""
 
     def _within(self, value: Any, row: Row, owner: str, path: tuple[str, ...]) -> Iterator[Finding]:
         for entry in value if isinstance(value, list) else [value]:
