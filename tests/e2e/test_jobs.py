@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.cluster import Cluster, container, terminated
+from tests.e2e.cluster import Cluster, Object, container, terminated
+from tests.e2e.site import qos, setting
 from tests.e2e.slurm import Slurm
 from tests.e2e.waiting import wait_for
 from tests.testbed.bed import Bed
@@ -88,3 +89,29 @@ def test_a_flavor_and_the_namespaces_table(physics: Cluster, slurm: Slurm, bed: 
     physics.wait_phase("carded", "Running", "Failed")
     assert slurm.job(uid)["TresPerNode"] == "gres/gpu:a100:1"
     physics.kubectl("delete", "pod", "carded", "--wait=false", "--grace-period=1")
+
+
+def test_a_pod_that_finds_the_queue_full_waits_in_slurms_words_and_runs_when_there_is_room(
+    cluster: Cluster, slurm: Slurm, bed: Bed
+) -> None:
+    with setting(bed, "AccountingStorageEnforce", "limits"), qos(bed, "single", "MaxSubmitJobsPerUser=1"):
+        annotations = {VK + "qos": "single"}
+        cluster.start("first", script="sleep 600", annotations=annotations)
+        cluster.wait_phase("first", "Running", "Failed")
+        uid = cluster.start("second", script="echo mine", annotations=annotations)["metadata"]["uid"]
+        waiting = wait_for("the second pod's reason to wait", lambda: _waiting(cluster, "second"), within=60)
+        assert waiting["reason"] == "SlurmPending"
+        assert waiting["message"].startswith("Not yet submitted to Slurm: ")
+        assert "QOSMaxSubmitJobPerUserLimit" in waiting["message"]
+        assert slurm.jobs(uid) == {}
+        cluster.kubectl("delete", "pod", "first", "--wait=false", "--grace-period=1")
+        cluster.wait_phase("second", "Succeeded", "Failed", within=120)
+        assert cluster.logs("second") == "mine\n"
+        assert len(slurm.jobs(uid)) == 1
+
+
+def _waiting(cluster: Cluster, name: str) -> Object:
+    """Return the waiting state of the pod's container while it says more than that it is being made."""
+    statuses = cluster.pod(name)["status"].get("containerStatuses") or [{}]
+    waiting: Object = statuses[0].get("state", {}).get("waiting", {})
+    return waiting if waiting.get("message") else {}
