@@ -4,7 +4,6 @@ Called by the command line. On SIGTERM or SIGINT everything stops within seconds
 """
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -13,6 +12,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
 
+from interlink import collector
 from interlink.config import Config
 from interlink.config.nodes import node_settings
 from interlink.config.pods import check_pods, kubernetes_address
@@ -38,9 +38,6 @@ from interlink.vk.virtual_node import Shared, VirtualNode
 log = logging.getLogger(__name__)
 
 RESYNC_SECONDS = 300.0
-#: New objects for which Python's garbage collector looks through the youngest ones (by default 700). Nearly all are
-#: freed without it; with the default it took a fourteenth of the CPU time of each pod.
-COLLECTED_AFTER = 20_000
 
 #: Reads the configuration. Raises ConfigError.
 Load = Callable[[], Config]
@@ -76,8 +73,7 @@ def run(config: Config, load: Load | None = None) -> int:
 async def _run_until_signal(config: Config, access: Access, place: LeasePlace | None, load: Load | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    gc.set_threshold(COLLECTED_AFTER, *gc.get_threshold()[1:])
-    gc.freeze()  # modules and their contents, which would be looked through again and again
+    collector.look_seldom()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await run_replica(config, access, place, stop, load)

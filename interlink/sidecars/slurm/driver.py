@@ -1,6 +1,6 @@
 """The one interface to Slurm, its request types and its errors; no I/O.
 
-Implemented by ``drivers.pyslurm_process`` and by ``fake``, and held to one contract by
+Implemented by ``drivers.pyslurm_process``, ``drivers.cli``, ``drivers.pair`` and ``fake``, and held to one contract by
 tests/unit/sidecars/slurm/driver_contract.py. Called by ``submit`` (one RPC per pod, which cannot be had for less) and
 by the reconciler (one RPC for all pods). Invariant: an error says what to do next, by its type, in Slurm's own words.
 """

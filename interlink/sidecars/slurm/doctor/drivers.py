@@ -7,6 +7,7 @@ from interlink.sidecars.slurm.doctor.check import Check, Finding, Site, bad, fai
 from interlink.sidecars.slurm.driver import SlurmDriver, SlurmUnavailable
 from interlink.sidecars.slurm.drivers.choice import of_others
 from interlink.sidecars.slurm.drivers.cli import fields
+from interlink.sidecars.slurm.drivers.cli.driver import CliDriver
 from interlink.sidecars.slurm.drivers.pyslurm_process import PyslurmDriver
 from interlink.sidecars.slurm.transport.host import Host, HostUnavailable
 
@@ -130,7 +131,7 @@ class Accounting(Check):
 
 def driver_name(driver: SlurmDriver) -> str:
     """Return what the driver is called in the configuration, in a reader's words."""
-    return "pyslurm" if isinstance(driver, PyslurmDriver) else "Slurm's commands"
+    return "Slurm's commands" if isinstance(driver, CliDriver) else "pyslurm"
 
 
 def _commands_on(host: Host, config: Config) -> Finding:

@@ -12,6 +12,7 @@ from interlink.config.jobs import job_rules
 from interlink.sidecars.slurm.accounts import HostAccounts
 from interlink.sidecars.slurm.driver import SlurmDriver, SlurmRefused, SlurmUnavailable
 from interlink.sidecars.slurm.drivers.cli.driver import CliDriver, Programs
+from interlink.sidecars.slurm.drivers.pair import DriverPair
 from interlink.sidecars.slurm.drivers.pyslurm_process import PyslurmDriver
 from interlink.sidecars.slurm.transport.hosts import SiteHosts, Ways
 from interlink.sidecars.slurm.transport.ssh import SshTarget
@@ -55,13 +56,13 @@ def choose_driver(config: Config, hosts: SiteHosts, users: Callable[[], Collecti
         why = of_others(config, hosts)
         if why and config.slurm_driver == "pyslurm":
             raise ConfigError(f"SlurmDriver: {why}; set it to cli, or to auto, which takes cli then (docs/identity.md)")
-        pyslurm = PyslurmDriver(config.slurm_call_timeout, users=users)
+        looking, acting = (PyslurmDriver(config.slurm_call_timeout, users=users) for _ in range(2))
         if config.slurm_driver == "pyslurm":
-            return pyslurm
-        why = why or _why_not(pyslurm)
+            return DriverPair(looking, acting)
+        why = why or _why_not(looking)
         if not why:
             log.info("SlurmDriver auto: pyslurm answers")
-            return pyslurm
+            return DriverPair(looking, acting)
         log.info("SlurmDriver auto: Slurm's commands, because pyslurm does not serve here: %s", why)
     programs = Programs(
         sbatch=config.sbatch_path,

@@ -2,8 +2,8 @@
 
 pyslurm holds the GIL during an RPC, and a controller that hangs would freeze every thread; so the RPC hangs in a
 process of its own, which is killed at the deadline and started again for the next call. Called from any thread. The
-child takes calls one after another, because libslurm is one connection at a time anyway (600 submits a second); a few
-more lie in its pipe meanwhile, so that it never waits until our interpreter has got round to the next one.
+child takes calls one after another (600 submits a second), because pyslurm does; a few more lie in its pipe meanwhile,
+so that it never waits until our interpreter has got round to the next one.
 Invariant: a call that failed leaves no child behind, and every other call that was under way there has failed, too.
 """
 

@@ -11,7 +11,7 @@ from interlink.config import Config, ConfigError
 from interlink.config.entries import FlavorConfig, NamespaceConfig
 from interlink.sidecars.slurm.drivers.choice import choose_driver, site_hosts
 from interlink.sidecars.slurm.drivers.cli.driver import CliDriver
-from interlink.sidecars.slurm.drivers.pyslurm_process import PyslurmDriver
+from interlink.sidecars.slurm.drivers.pair import DriverPair
 from interlink.sidecars.slurm.transport.hosts import SiteHosts
 
 OTHER = os.getuid() + 1
@@ -59,5 +59,5 @@ def test_the_services_own_user_by_name_or_number_is_no_other(hosts: SiteHosts, m
         run_as_user_ranges=["1"],
     )
     driver = choose_driver(own, hosts)
-    assert isinstance(driver, PyslurmDriver)
+    assert isinstance(driver, DriverPair)
     driver.close()
