@@ -19,6 +19,8 @@ from tests.testbed.site import SHARED
 
 #: The node of this install; its taint keeps other tests' pods away.
 NODE, TAINT = "e2e-users", {"Key": "e2e-users"}
+#: Where the objects of this install are.
+NAMESPACE = "interlink-users"
 #: DataRootFolder: a folder of the disk that the site's hosts share, at a path of its own.
 DATA = "/srv/e2e-users"
 WITHOUT_USERS: dict[str, Any] = {"slurm_sidecar_job_users": [], "interlink_job_namespaces": {}}
@@ -50,10 +52,18 @@ def data_folder(bed: Bed) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def fresh(bed: Bed, tmp_path_factory: pytest.TempPathFactory, namespace: str, data_folder: None) -> Iterator[FreshHost]:
+def earlier(bed: Bed) -> set[str]:
+    """What bears this install's names before there is any of it."""
+    return objects(bed)
+
+
+@pytest.fixture(scope="module")
+def fresh(
+    bed: Bed, tmp_path_factory: pytest.TempPathFactory, earlier: set[str], namespace: str, data_folder: None
+) -> Iterator[FreshHost]:
     """The host with all of it installed, once."""
     variables: dict[str, Any] = {
-        "interlink_namespace": "interlink-users",
+        "interlink_namespace": NAMESPACE,
         "interlink_virtual_nodes": [{"name": NODE, "taints": [TAINT]}],
         "interlink_shared_folder": DATA,
         "interlink_job_namespaces": {namespace: {"User": "user"}},
@@ -85,6 +95,15 @@ def start(pods: Cluster, name: str, script: str) -> str:
 def facts(fresh: FreshHost) -> dict[str, str]:
     """Return what systemd says of the sidecar's unit."""
     return dict(line.split("=", 1) for line in fresh.sh(f"systemctl show {UNIT}").splitlines() if "=" in line)
+
+
+def objects(bed: Bed) -> set[str]:
+    """Return the objects of all kinds that bear this install's names, but for the namespace of the test's own pods."""
+    kinds = bed.kubectl("api-resources", "--verbs=list", "-o", "name").split()
+    # What happened is told for another hour.
+    kinds = [kind for kind in kinds if not kind.startswith("events")]
+    names = bed.kubectl("get", ",".join(kinds), "--all-namespaces", "-o", "name").split()
+    return {name for name in names if (NODE in name or NAMESPACE in name) and name != f"namespace/{NODE}"}
 
 
 def test_a_pod_of_the_namespace_runs_and_ends_as_the_user_in_folders_of_the_user_alone(
@@ -138,7 +157,7 @@ def test_without_users_the_host_is_as_hard_as_before_and_with_them_again_it_serv
 
 
 def test_removal_lists_the_jobs_of_other_users_then_ends_them_and_leaves_nothing(
-    bed: Bed, fresh: FreshHost, pods: Cluster, slurm: Slurm
+    bed: Bed, fresh: FreshHost, earlier: set[str], pods: Cluster, slurm: Slurm
 ) -> None:
     uid = start(pods, "last", "sleep 600")
     pods.wait_phase("last", "Running", within=120)
@@ -147,10 +166,17 @@ def test_removal_lists_the_jobs_of_other_users_then_ends_them_and_leaves_nothing
     assert refused.returncode != 0
     assert f"{job} RUNNING user {NODE}/last" in refused.stdout
     assert slurm.living(uid) == {job: "RUNNING"}
+    kinds = {name.partition("/")[0].partition(".")[0] for name in objects(bed) - earlier}
+    assert {"certificatesigningrequest", "clusterrole", "clusterrolebinding", "configmap", "deployment", "flowschema",
+            "lease", "namespace", "node", "poddisruptionbudget", "role", "rolebinding", "secret",
+            "serviceaccount"} <= kinds  # fmt: skip
     run(fresh.command(playbook_file=REMOVAL, interlink_remove_jobs=True, interlink_remove_data=True))
     assert slurm.living(uid) == {}
     places = ["/etc/sudoers.d/interlink", "/etc/systemd/system/interlink-*", "/opt/interlink", "/etc/interlink",
               "/var/lib/interlink", f"{DATA}/*"]  # fmt: skip
     assert fresh.sh(f"ls -d {' '.join(places)} 2>/dev/null || true") == ""
     assert "interlink" not in fresh.sh("getent passwd; systemctl list-units --all --no-legend 'interlink*'")
-    assert NODE not in bed.kubectl("get", "nodes", "-o", "name")
+    # The node's lease is the garbage collector's to take.
+    wait_for("nothing to be left", lambda: objects(bed) - earlier, lambda left: not left, within=120)
+    again = run(fresh.command(playbook_file=REMOVAL, interlink_remove_jobs=True, interlink_remove_data=True))
+    assert changed(again) == 0, again
