@@ -81,12 +81,20 @@ def test_a_container_that_ends_well_when_time_is_up_is_no_success(cluster: Clust
     assert (pod["status"]["phase"], pod["status"]["reason"]) == ("Failed", "DeadlineExceeded")
 
 
-def test_a_grace_period_given_with_the_deletion_counts(cluster: Cluster) -> None:
-    cluster.start("hurried", script="trap '' TERM; echo ready; while true; do sleep 0.1; done",
-                  terminationGracePeriodSeconds=600)  # fmt: skip
-    wait_for("the container", lambda: "ready" in cluster.logs("hurried") if _running(cluster, "hurried") else False)
-    cluster.kubectl("delete", "pod", "hurried", "--wait=false", "--grace-period=3")
-    cluster.wait_gone("hurried", within=40)
+def test_a_grace_period_given_with_the_deletion_counts_and_a_later_one_may_shorten_it(cluster: Cluster) -> None:
+    names = ("hurried", "twice")
+    for name in names:
+        cluster.start(name, script="trap '' TERM; echo ready; while true; do sleep 0.1; done",
+                      terminationGracePeriodSeconds=600)  # fmt: skip
+    wait_for(
+        "the containers",
+        lambda: all(_running(cluster, name) and "ready" in cluster.logs(name) for name in names),
+    )
+    cluster.kubectl("delete", "pod", "twice", "--wait=false")
+    wait_for("the edge to be told", lambda: "Killing" in {event["reason"] for event in cluster.events("twice")})
+    cluster.kubectl("delete", "pod", *names, "--wait=false", "--grace-period=3")
+    for name in names:
+        cluster.wait_gone(name, within=40)
 
 
 def test_slurms_own_time_limit_says_so(cluster: Cluster, slurm: Slurm) -> None:
