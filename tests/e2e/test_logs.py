@@ -45,6 +45,28 @@ def test_an_unknown_container_is_refused_in_words(cluster: Cluster) -> None:
         cluster.logs("known", "-c", "nobody")
 
 
+def test_a_container_that_has_not_started_is_a_bad_request_with_slurms_reason(cluster: Cluster) -> None:
+    cluster.start("blocked", script="true", annotations={"slurm-job.vk.io/flags": "--partition=short --time=60"})
+
+    def reason() -> str:
+        statuses = cluster.pod("blocked").get("status", {}).get("containerStatuses") or [{}]
+        return str(statuses[0].get("state", {}).get("waiting", {}).get("reason", ""))
+
+    wait_for("Slurm's reason", reason, lambda seen: seen == "SlurmBlocked")
+    path = f"/api/v1/namespaces/{cluster.namespace}/pods/blocked/log"
+    # kubectl logs -f itself asks again for a while.
+    for words in (
+        ("logs", "blocked"),
+        ("get", "--raw", f"{path}?follow=true"),
+        ("get", "--raw", f"{path}?tailLines=5"),
+    ):
+        with pytest.raises(CommandError, match=r'container "main" in pod "blocked" is waiting to start: SlurmBlocked'):
+            cluster.kubectl(*words)
+    with pytest.raises(CommandError, match=r"\(BadRequest\)"):
+        cluster.logs("blocked")
+    cluster.kubectl("delete", "pod", "blocked", "--wait=false")
+
+
 def test_a_followed_log_goes_on_over_a_post_start_hook(cluster: Cluster) -> None:
     hook = {"postStart": {"exec": {"command": ["sleep", "4"]}}}
     script = "for i in 1 2 3 4 5 6 7 8; do echo line $i; sleep 1; done"
