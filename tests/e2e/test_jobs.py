@@ -99,8 +99,10 @@ def test_a_pod_that_finds_the_queue_full_waits_in_slurms_words_and_runs_when_the
         cluster.start("first", script="sleep 600", annotations=annotations)
         cluster.wait_phase("first", "Running", "Failed")
         uid = cluster.start("second", script="echo mine", annotations=annotations)["metadata"]["uid"]
-        waiting = wait_for("the second pod's reason to wait", lambda: _waiting(cluster, "second"), within=60)
-        assert waiting["reason"] == "SlurmPending"
+        waiting = wait_for(
+            "the second pod to find the queue full", lambda: _waiting(cluster, "second"),
+            lambda seen: seen.get("reason") == "SlurmPending", within=60,
+        )  # fmt: skip
         assert waiting["message"].startswith("Not yet submitted to Slurm: ")
         assert "QOSMaxSubmitJobPerUserLimit" in waiting["message"]
         assert slurm.jobs(uid) == {}
@@ -111,7 +113,7 @@ def test_a_pod_that_finds_the_queue_full_waits_in_slurms_words_and_runs_when_the
 
 
 def _waiting(cluster: Cluster, name: str) -> Object:
-    """Return the waiting state of the pod's container while it says more than that it is being made."""
+    """Return the waiting state of the pod's container, empty where it does not wait."""
     statuses = cluster.pod(name)["status"].get("containerStatuses") or [{}]
     waiting: Object = statuses[0].get("state", {}).get("waiting", {})
-    return waiting if waiting.get("message") else {}
+    return waiting
