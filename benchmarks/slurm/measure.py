@@ -20,7 +20,9 @@ from benchmarks.slurm.client import Connection, create_pods
 from benchmarks.slurm.instance import Sidecar
 from benchmarks.slurm.latency import latency
 
-ROUNDS, ROUND = 3, 700
+#: Turns of the rate, and pods of each: enough that what slurmdbd writes of them goes on beside most of a turn, and is
+#: not left for the time behind it.
+ROUNDS, ROUND = 3, 1500
 MANY, MOST = 5_000, 10_000
 #: The sidecar's pace while ticks are counted, so that nothing else of note happens between two, and how many.
 TICK_SECONDS, TICKS = 4.0, 4
