@@ -2,7 +2,7 @@
 
 Made by ``choice`` of two pyslurm processes. A look at ten thousand jobs takes such a process half a second, and while
 it waits for slurmctld it does nothing else; so a submit goes to whichever has less to do, which made 500 submits a
-second of 400, for 13 MiB. Looks always go to the same one, because a process keeps the memory that it took to hold all
+second of 400, for 25 MiB. Looks always go to the same one, because a process keeps the memory that it took to hold all
 jobs once.
 """
 
