@@ -76,6 +76,12 @@ class Cluster:
             within,
         )
 
+    def waiting(self, name: str) -> Object:
+        """Return the waiting state of the pod's first container, empty where it does not wait."""
+        statuses = self.pod(name).get("status", {}).get("containerStatuses") or [{}]
+        state: Object = statuses[0].get("state", {}).get("waiting", {})
+        return state
+
     def logs(self, name: str, *options: str) -> str:
         """Return kubectl logs."""
         return self.kubectl("logs", name, *options)

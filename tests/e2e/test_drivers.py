@@ -167,9 +167,10 @@ class RealContract(DriverContract):
         )  # fmt: skip
 
     def test_what_slurm_is_told_can_be_read_back(self, bed: Bed, driver: SlurmDriver, folder: Path) -> None:
+        # It begins later: a job that has its nodes shows NumNodes=2 where a waiting one shows 2-2.
         request = make_request(
             folder, partition="main", qos="urgent", nodes=2, tasks=4, cpus=2, tmp_mib=100, signal="B:USR1@120",
-            requeue=True, gres=("gpu:1",), options=dict(self.options),
+            requeue=True, gres=("gpu:1",), options=dict(self.options) | {"begin": "now+100seconds"},
         )  # fmt: skip
         job_id = driver.submit(request)
         try:

@@ -105,13 +105,6 @@ def private(registry: Registry, name: str, **fields: Any) -> Object:
     return {key: value for key, value in made.items() if value is not None and value != ["sh", "-c", ""]}
 
 
-def waiting(cluster: Cluster, name: str) -> dict[str, str]:
-    """Return what a pod's container waits for."""
-    statuses = cluster.pod(name)["status"].get("containerStatuses") or [{}]
-    found: dict[str, str] = statuses[0].get("state", {}).get("waiting", {})
-    return found
-
-
 def test_a_private_image_runs_as_it_says_and_is_only_for_who_may_have_it(
     cluster: Cluster, bed: Bed, registry: Registry
 ) -> None:
@@ -158,7 +151,7 @@ def test_a_private_image_runs_as_it_says_and_is_only_for_who_may_have_it(
 
     # It is in the cache now; a pod without the secret must not have it from there (KEP-2535).
     cluster.start("stranger", containers=[private(registry, "main")])
-    refused = wait_for("the refusal", lambda: waiting(cluster, "stranger"), lambda seen: "reason" in seen and
+    refused = wait_for("the refusal", lambda: cluster.waiting("stranger"), lambda seen: "reason" in seen and
                        seen["reason"] in ("ErrImagePull", "ImagePullBackOff"))  # fmt: skip
     assert "authentication required" in refused["message"]
     cluster.kubectl("delete", "pod", "stranger", "--wait=false")
@@ -175,7 +168,7 @@ def test_a_wrong_password_backs_off_with_the_registrys_words_and_without_the_pas
     cluster.apply(pull_secret(registry, "wrong", "n0t-this-one"))
     pod = cluster.start("locked", containers=[private(registry, "main")], imagePullSecrets=[{"name": "wrong"}])
     seen = wait_for(
-        "the back-off", lambda: waiting(cluster, "locked"), lambda seen: seen.get("reason") == "ImagePullBackOff"
+        "the back-off", lambda: cluster.waiting("locked"), lambda seen: seen.get("reason") == "ImagePullBackOff"
     )
     assert f"https://{registry.address}/v2/private/manifests/1: 401" in seen["message"]
     assert "authentication required" in seen["message"]

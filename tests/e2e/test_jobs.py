@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.cluster import Cluster, Object, container, terminated
+from tests.e2e.cluster import Cluster, container, terminated
 from tests.e2e.site import qos, setting
 from tests.e2e.slurm import Slurm
 from tests.e2e.waiting import wait_for
@@ -100,7 +100,7 @@ def test_a_pod_that_finds_the_queue_full_waits_in_slurms_words_and_runs_when_the
         cluster.wait_phase("first", "Running", "Failed")
         uid = cluster.start("second", script="echo mine", annotations=annotations)["metadata"]["uid"]
         waiting = wait_for(
-            "the second pod to find the queue full", lambda: _waiting(cluster, "second"),
+            "the second pod to find the queue full", lambda: cluster.waiting("second"),
             lambda seen: seen.get("reason") == "SlurmPending", within=60,
         )  # fmt: skip
         assert waiting["message"].startswith("Not yet submitted to Slurm: ")
@@ -110,10 +110,3 @@ def test_a_pod_that_finds_the_queue_full_waits_in_slurms_words_and_runs_when_the
         cluster.wait_phase("second", "Succeeded", "Failed", within=120)
         assert cluster.logs("second") == "mine\n"
         assert len(slurm.jobs(uid)) == 1
-
-
-def _waiting(cluster: Cluster, name: str) -> Object:
-    """Return the waiting state of the pod's container, empty where it does not wait."""
-    statuses = cluster.pod(name)["status"].get("containerStatuses") or [{}]
-    waiting: Object = statuses[0].get("state", {}).get("waiting", {})
-    return waiting

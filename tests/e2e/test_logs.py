@@ -49,8 +49,7 @@ def test_a_container_that_has_not_started_is_a_bad_request_with_slurms_reason(cl
     cluster.start("blocked", script="true", annotations={"slurm-job.vk.io/flags": "--partition=short --time=60"})
 
     def reason() -> str:
-        statuses = cluster.pod("blocked").get("status", {}).get("containerStatuses") or [{}]
-        return str(statuses[0].get("state", {}).get("waiting", {}).get("reason", ""))
+        return str(cluster.waiting("blocked").get("reason", ""))
 
     wait_for("Slurm's reason", reason, lambda seen: seen == "SlurmBlocked")
     path = f"/api/v1/namespaces/{cluster.namespace}/pods/blocked/log"

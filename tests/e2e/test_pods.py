@@ -165,12 +165,10 @@ def test_an_image_that_is_not_there_is_said_so_in_the_registrys_words(cluster: C
     missing = container("true") | {"image": "no-such-image"}
     cluster.start("missing", containers=[missing])
 
-    def waiting() -> dict[str, str]:
-        statuses = cluster.pod("missing")["status"].get("containerStatuses") or [{}]
-        found: dict[str, str] = statuses[0].get("state", {}).get("waiting", {})
-        return found
-
-    seen = wait_for("the pull's failure", waiting, lambda w: w.get("reason") in ("ErrImagePull", "ImagePullBackOff"))
+    reasons = ("ErrImagePull", "ImagePullBackOff")
+    seen = wait_for(
+        "the pull's failure", lambda: cluster.waiting("missing"), lambda seen: seen.get("reason") in reasons
+    )
     assert "no-such-image" in json.dumps(seen)
     cluster.kubectl("delete", "pod", "missing", "--wait=false")
     cluster.wait_gone("missing")

@@ -19,11 +19,6 @@ STEP = "system.slice/slurmstepd.scope/job_7/step_batch/user/task_0"
 two_cpus = pytest.mark.skipif(len(OURS) < 2, reason="this machine has one CPU")
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path)
-
-
 def plan(*containers: tuple[str, float | None], init: tuple[tuple[str, float, str], ...] = ()) -> dict[str, Any]:
     """Return what matters of a plan: (name, limit) of containers, (name, limit, restart policy) of init containers."""
     return {

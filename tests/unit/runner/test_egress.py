@@ -32,11 +32,6 @@ with socket.create_server((host, int(port))) as server:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path)
-
-
-@pytest.fixture
 def ssh(tmp_path: Path) -> Path:
     program = tmp_path / "bin" / "ssh"
     program.parent.mkdir()

@@ -1,7 +1,6 @@
 """What a container's status does not show is counted, and reported seldom, however often it happens."""
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -61,11 +60,6 @@ def test_counts_go_on_where_the_job_s_run_before_a_requeue_stood() -> None:
 )
 def test_durations_are_written_as_go_does(seconds: float, words: str) -> None:
     assert go_duration(seconds) == words
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path)
 
 
 def told(site: Site) -> dict[str, ContainerEvent]:

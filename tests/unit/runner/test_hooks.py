@@ -4,8 +4,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from interlink.core.plan import PlanHandler, PlanProbe, Report
 from tests.unit.runner.running import PlanMount, PlanVolume, Site, shell
 
@@ -13,11 +11,6 @@ SHARED = [PlanVolume(name="s", kind="emptyDir")]
 MOUNT = [PlanMount(volume="s", mount_path="/s")]
 TELL = 'tell() { echo "$1" >> "$INTERLINK_MOUNTS/s/story"; }; '
 LOOP = "while :; do sleep 0.05; done"
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path)
 
 
 def run(script: str) -> PlanHandler:

@@ -16,19 +16,9 @@ from tests.unit.runner.running import Site, shell
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path)
-
-
-@pytest.fixture
 def registry() -> Iterator[Registry]:
     with serving(Registry()) as registry:
         yield registry
-
-
-@pytest.fixture
-def apptainer(site: Site, tmp_path: Path, registry: Registry) -> Apptainer:
-    return Apptainer(site, tmp_path, registry.address)
 
 
 def image(registry: Registry, name: str = "app:1", **fields: Any) -> PlanContainer:

@@ -12,12 +12,6 @@ import pytest
 from interlink.core.plan import PlanHandler
 from tests.unit.runner.running import PlanContainer, PlanMount, PlanVolume, Site, shell
 
-
-@pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path)
-
-
 SHARED = [PlanVolume(name="s", kind="emptyDir")]
 MOUNT = [PlanMount(volume="s", mount_path="/s")]
 HOOK = PlanHandler(kind="exec", command=["sleep", "60"])

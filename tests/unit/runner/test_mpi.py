@@ -46,11 +46,6 @@ sys.exit(max(task.wait() for task in tasks))
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path)
-
-
-@pytest.fixture
 def programs(tmp_path: Path) -> Path:
     folder = tmp_path / "bin"
     folder.mkdir()

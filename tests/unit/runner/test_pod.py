@@ -14,11 +14,6 @@ import pytest
 from tests.unit.runner.running import PlanContainer, PlanMount, PlanVolume, Site, file, shell
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path)
-
-
 def processes(mark: str) -> list[str]:
     """Return the processes whose command line holds the mark."""
     found = subprocess.run(["pgrep", "--full", mark], capture_output=True, text=True, check=False).stdout.split()

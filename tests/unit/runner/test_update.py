@@ -19,21 +19,11 @@ from tests.unit.runner.running import Site, shell
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path)
-
-
-@pytest.fixture
 def registry() -> Iterator[Registry]:
     with serving(Registry()) as registry:
         for name in ("old", "new"):
             registry.add(name, "1", Cmd=["x"])
         yield registry
-
-
-@pytest.fixture
-def apptainer(site: Site, tmp_path: Path, registry: Registry) -> Apptainer:
-    return Apptainer(site, tmp_path, registry.address)
 
 
 def leave(site: Site, deadline: int | None = None, **images: PlanImage) -> None:

@@ -15,11 +15,6 @@ from interlink.runner.volumes.projection import Projection
 from tests.unit.runner.running import PlanMount, PlanVolume, Site, file, shell
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path)
-
-
 def contents(site: Site, **files: str) -> None:
     """Leave new contents of the volume ``c`` as the sidecar does."""
     volume = PlanVolume(name="c", kind="files", files=[file(path, text) for path, text in files.items()])
