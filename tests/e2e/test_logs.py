@@ -58,6 +58,7 @@ def test_a_container_that_has_not_started_is_a_bad_request_with_slurms_reason(cl
         ("logs", "blocked"),
         ("get", "--raw", f"{path}?follow=true"),
         ("get", "--raw", f"{path}?tailLines=5"),
+        ("logs", "blocked", "--tail=0"),
     ):
         with pytest.raises(CommandError, match=r'container "main" in pod "blocked" is waiting to start: SlurmBlocked'):
             cluster.kubectl(*words)

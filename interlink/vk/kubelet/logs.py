@@ -51,9 +51,6 @@ class Logs:
         except OptionError as error:
             await reply.text(error.status, f"{error}\n")
             return
-        if limit == 0 or is_empty(options, request):
-            await reply.text(200, "")
-            return
         if options.Stream and not self.link.has_streams:
             await reply.text(400, "this site's plugin cannot return one stream of a log alone\n")
             return
@@ -67,6 +64,8 @@ class Logs:
             async with self.edge.logs(message) as source:
                 reply.patience = READER_SECONDS
                 await reply.start(200, "text/plain; charset=utf-8")
+                if limit == 0:
+                    return
                 async for chunk in source:
                     piece = chunk if limit is None else chunk[:limit]
                     await reply.write(piece)
@@ -95,7 +94,10 @@ def container_names(pod: Json) -> list[str]:
 
 
 def log_options(request: Request) -> tuple[LogOptions, int | None]:
-    """Return the wire's options, and the limit in bytes that we hold ourselves. Raises OptionError."""
+    """Return the wire's options, and the limit in bytes that we hold ourselves. Raises OptionError.
+
+    The limit is 0 where no line is asked for: whether there is a log to have no line of, the edge knows.
+    """
     tail = _number(request, "tailLines", 0)
     limit = _number(request, "limitBytes", 1)
     seconds = _number(request, "sinceSeconds", 1)
@@ -119,18 +121,17 @@ def log_options(request: Request) -> tuple[LogOptions, int | None]:
     )
     if since:
         options.SinceTime = since
+    # The protocol's 0 means "all".
     if tail == 0 and options.Follow:
-        # The protocol's 0 means "all". By our clock goes only a plugin that does not know where the end is.
+        # By our clock goes only a plugin that does not know where the end is.
         options.FromEnd, options.SinceSeconds, options.SinceTime = True, 0, now_micros()
+    elif tail == 0:
+        options.Tail = 1
+        return options, 0
     elif limit and not tail:
         # The protocol forbids both at once; the limit is held here in any case.
         options.Bytes = options.LimitBytes = limit
     return options, limit
-
-
-def is_empty(options: LogOptions, request: Request) -> bool:
-    """Whether the last zero lines are asked for, and nothing after them."""
-    return request.first("tailLines") == "0" and not options.Follow
 
 
 def _number(request: Request, name: str, least: int) -> int | None:

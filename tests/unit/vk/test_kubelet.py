@@ -160,11 +160,19 @@ async def test_options_reach_the_edge_together(client: Client, query: str, optio
 
 async def test_tail_zero(client: Client) -> None:
     assert await client.ask(f"{LOGS}?tailLines=0") == (200, "")
-    assert not client.world.edge.log_requests
+    assert client.world.edge.log_requests[-1]["Opts"]["Tail"] == 1, "0 is all of it in the protocol"
     await client.ask(f"{LOGS}?tailLines=0&follow=true&sinceSeconds=60")
     asked = client.world.edge.log_requests[-1]["Opts"]
     assert (asked["FromEnd"], asked["Tail"], asked["SinceSeconds"]) == (True, 0, 0)
     assert asked["SinceTime"] > "2026", "for a plugin that does not know FromEnd"
+
+
+@pytest.mark.parametrize("query", ["tailLines=0", "tailLines=0&follow=true", "tailLines=0&limitBytes=3"])
+async def test_no_line_of_a_container_that_has_not_started_is_refused_as_a_kubelet_does(
+    client: Client, query: str
+) -> None:
+    client.world.edge.log_status = (400, b'{"title": "t", "description": "waiting to start: SlurmPending"}')
+    assert await client.ask(f"{LOGS}?{query}") == (400, "waiting to start: SlurmPending\n")
 
 
 @pytest.mark.parametrize(
