@@ -17,11 +17,10 @@ from typing import Any
 import aiohttp
 
 from benchmarks.figures import CannotMeasureError, Figure
+from benchmarks.vk import bare, machine
 from benchmarks.vk.cluster import Cluster, Watch, at_once
 from benchmarks.vk.stack import Stack
 from interlink.vk.apiserver.access import Access
-from interlink.vk.events import Events
-from interlink.vk.times import now_seconds
 
 Json = dict[str, Any]
 
@@ -43,12 +42,6 @@ class Sizes:
 RATE = 100.0
 #: How long one pod lives in each part, in seconds.
 SHORT, ROUND_LIFE, BURST_LIFE = 0.2, 1.0, 20.0
-#: What the virtual kubelet tells of each pod that the mock plugin runs.
-EVENTS = (
-    ("Created", "Created job mock-00000000-0000-0000-0000-000000000000"),
-    ("Created", "Created container: main"),
-    ("Started", "Started container main"),
-)
 #: Pods that live at once where their rate is measured: what a rate of twice the target needs for such a life.
 LIVING = 300
 FOLLOW_SECONDS = 15.0
@@ -118,18 +111,22 @@ class Measure:
         writes events too, by the virtual kubelet's own recorder and so at its rate.
         """
         alone = ours = 0.0
+        shares, others = machine.Shares(), machine.Shares()
         count = self.sizes.round
         async with Watch(self.cluster, time.time) as watch:
             for number in range(self.sizes.rounds):
                 await within(self.cluster.events_settled())
-                before, began = await self.cluster.count_events(), time.monotonic()
-                await within(self._bare_lives(number, count))
+                before, began, end = await self.cluster.count_events(), time.monotonic(), others.count(self.stack)
+                # A name for each turn: pods of a node that is missing for 40 s are removed by kube-controller-manager.
+                await within(bare.lives(self.cluster, f"{self.cluster.node}-bare-{number}", count))
                 alone += time.monotonic() - began
+                end()
                 middle = await self.cluster.count_events()
                 await within(self.cluster.events_settled())
-                settled, began = await self.cluster.count_events(), time.monotonic()
+                settled, began, end = await self.cluster.count_events(), time.monotonic(), shares.count(self.stack)
                 await within(at_once((self._life(watch) for _ in range(count)), LIVING))
                 ours += time.monotonic() - began
+                end()
                 done, told = (number + 1) * count, await self.cluster.count_events() - settled
                 say(f"round {number + 1}: bare loop {done / alone:.0f}/s, end to end {done / ours:.0f}/s so far")
                 say(f"events meanwhile: {middle - before} of the bare loop's pods, {told} of the others")
@@ -139,6 +136,8 @@ class Measure:
             figure="pods end to end: created, Running, Succeeded, deleted", unit="pods/s", baseline=baseline,
             target=min(RATE, baseline), measured=done / ours, at_least=True,
         )  # fmt: skip
+        for figure in machine.figures("a pod end to end", done, shares, others):
+            yield figure
 
     async def _logs(self) -> AsyncIterator[Figure]:
         """Follow the logs of as many pods at once, by way of kube-apiserver, as kubectl logs -f does."""
@@ -222,29 +221,6 @@ class Measure:
         await self.cluster.remove_now(f"{self.cluster.pods}/{pod['metadata']['name']}", uid)
         await watch.until(uid, "DELETED")
 
-    async def _bare_lives(self, number: int, count: int) -> None:
-        """Do by hand what so many pods' lives write into the API; their events for as long as that takes."""
-        events = Events(self.cluster.api, f"{self.cluster.node}-bare")
-        sender = asyncio.create_task(events.run())
-        try:
-            await at_once(self._bare_life(events, number, index) for index in range(count))
-        finally:
-            sender.cancel()
-            await asyncio.gather(sender, return_exceptions=True)
-
-    async def _bare_life(self, events: Events, number: int, index: int) -> None:
-        """Do by hand what one pod's life writes into the API, for a node that nobody serves."""
-        document = self.cluster.pod(f"bare-{number}-{index}")
-        # A name for each round: pods of a node that is missing for 40 s are removed at once by kube-controller-manager.
-        document["spec"]["nodeName"] = f"{self.cluster.node}-bare-{number}"
-        pod = await self.cluster.api.post(self.cluster.pods, document)
-        for reason, message in EVENTS:
-            events.pod(pod, "Normal", reason, message)
-        path, uid = f"{self.cluster.pods}/{pod['metadata']['name']}", pod["metadata"]["uid"]
-        for phase, state in (("Running", {"running": {"startedAt": now_seconds()}}), ("Succeeded", ended())):
-            await self.cluster.api.patch(f"{path}/status", {"metadata": {"uid": uid}, "status": status(phase, state)})
-        await self.cluster.api.delete(path, uid=uid, grace_seconds=0)
-
     async def _follow(self, session: aiohttp.ClientSession, name: str, delays: list[float], began: float) -> None:
         url = f"{self.access.server}{self.cluster.pods}/{name}/log"
         options: Any = {"headers": self.access.headers(), "ssl": self.access.tls or False}
@@ -296,21 +272,6 @@ async def within(awaitable: Any) -> Any:
 def percentile(values: list[float], share: int) -> float:
     """Return the value that so many per cent do not exceed."""
     return sorted(values)[max(0, math.ceil(len(values) * share / 100) - 1)]
-
-
-def status(phase: str, state: Json) -> Json:
-    """Return a status as the virtual kubelet writes it."""
-    now, running = now_seconds(), phase == "Running"
-    kinds = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady")
-    conditions = [{"type": kind, "status": str(running), "lastTransitionTime": now} for kind in kinds]
-    container = {"name": "main", "image": "busybox", "imageID": "", "ready": running, "restartCount": 0, "state": state}
-    return {"phase": phase, "conditions": conditions, "startTime": now, "containerStatuses": [container]}
-
-
-def ended() -> Json:
-    """Return the state of a container that has exited."""
-    now = now_seconds()
-    return {"terminated": {"exitCode": 0, "reason": "Completed", "startedAt": now, "finishedAt": now}}
 
 
 def say(text: str) -> None:

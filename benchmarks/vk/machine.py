@@ -1,0 +1,70 @@
+"""Who had the machine's CPU while something was measured, as proc(5) tells it.
+
+Used where kube-apiserver, the services and the benchmark share the same cores, and a rate is what they leave each
+other.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.figures import Figure
+from benchmarks.vk.stack import Stack
+
+#: Who is told of besides the services of the stack.
+CLIENT, REST = "the benchmark's client", "kube-apiserver and the rest of the machine"
+
+
+@dataclass
+class Shares:
+    """CPU seconds by whom, and those that nobody took; added up over several turns."""
+
+    by: dict[str, float] = field(default_factory=dict)
+    idle: float = 0.0
+
+    def of(self, whom: str, things: int) -> float:
+        """Return their milliseconds for each of so many things."""
+        return self.by.get(whom, 0.0) * 1000 / things
+
+    @property
+    def unused(self) -> float:
+        """What nobody took, in per cent of all cores' time."""
+        return 100 * self.idle / (self.idle + sum(self.by.values()))
+
+    def count(self, stack: Stack) -> Callable[[], None]:
+        """Count from now on, until the returned function is called."""
+        before = _look(stack)
+
+        def end() -> None:
+            after = _look(stack)
+            self.idle += after.idle - before.idle
+            for whom, seconds in after.by.items():
+                self.by[whom] = self.by.get(whom, 0.0) + seconds - before.by[whom]
+
+        return end
+
+
+def figures(what: str, things: int, shares: Shares, bare: Shares) -> Iterable[Figure]:
+    """Return what each of so many things took, beside what the bare loop took for the same."""
+    for whom in shares.by:
+        yield Figure(figure=f"{what}: CPU of {whom}", unit="ms", target=None,
+                     baseline=bare.of(whom, things), measured=shares.of(whom, things))  # fmt: skip
+    yield Figure(figure=f"{what}: CPU that nobody took", unit="%", target=None,
+                 baseline=bare.unused, measured=shares.unused)  # fmt: skip
+
+
+def _look(stack: Stack) -> Shares:
+    """Return the seconds since the start of the machine and of the processes."""
+    # proc_stat(5): user, nice, system, idle, iowait, irq, softirq, steal; what follows is in user and nice already.
+    words = Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+    ticks = [int(word) / os.sysconf("SC_CLK_TCK") for word in words]
+    idle = ticks[3] + ticks[4]
+    services = stack.cpu_seconds()
+    by = {
+        "the virtual kubelet": services["vk"],
+        "the InterLink API and the mock plugin": services["api"] + services["mock"],
+        CLIENT: time.process_time(),
+    }
+    return Shares({**by, REST: sum(ticks) - idle - sum(by.values())}, idle)
