@@ -32,6 +32,7 @@ class Sidecar:
             "AllowHostRuntime": True,
             **settings,
         }
+        self._gate = 0
 
     def prepare(self, disk: str = "") -> None:
         """Make the folders; with ``disk`` state and data lie on a disk of that size of their own."""
@@ -61,6 +62,15 @@ class Sidecar:
         for uid in self._uids():
             self.bed.site(["sh", "-c", f"squeue -ho '%A %k' | grep {uid} | cut -d' ' -f1 | xargs -r scancel"])
         self.bed.site(["sh", "-c", f"umount {self.root} 2>/dev/null; rm -rf {self.root} /run/{self.name}.*"])
+
+    def until_let_go(self, then: str) -> str:
+        """Return a script that waits for ``let_go`` and goes on then, however slow the machine is."""
+        return f"until [ -e /run/{self.name}.go{self._gate} ]; do sleep 0.1; done; {then}"
+
+    def let_go(self) -> None:
+        """Have the scripts go on that were made since the last time."""
+        self.bed.site(["touch", f"/run/{self.name}.go{self._gate}"])
+        self._gate += 1
 
     def create(self, pod: Json, wait: float = 60) -> tuple[int, Json]:
         """Ask for the pod's job; return the HTTP status and the answer."""

@@ -26,6 +26,13 @@ class Slurm:
             found.setdefault(comment, {})[int(job)] = state
         return found
 
+    def all_living(self) -> dict[str, dict[int, str]]:
+        """Return the states of the jobs that have not ended, by comment and job id."""
+        each = {
+            uid: {job: state for job, state in jobs.items() if state in LIVING} for uid, jobs in self.all_jobs().items()
+        }
+        return {uid: jobs for uid, jobs in each.items() if jobs}
+
     def living(self, uid: str) -> dict[int, str]:
         """Return only the pod's jobs that have not ended."""
         return {job: state for job, state in self.jobs(uid).items() if state in LIVING}

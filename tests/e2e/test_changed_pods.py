@@ -94,6 +94,7 @@ def test_a_changed_image_starts_the_container_again_in_the_same_job(cluster: Clu
     uid = cluster.start("changed", containers=[container(LOOP), side])["metadata"]["uid"]
     cluster.wait_phase("changed", "Running")
     before = wait_main(cluster, "changed", "the container to run", 0, "busybox")
+    wait_for("its trap", lambda: cluster.logs("changed", "-c", "main"), lambda log: log == "began\n")
     cluster.kubectl("set", "image", "pod/changed", "main=pause")
     after = wait_main(cluster, "changed", "the new image to run", 1, "pause")
     assert after["imageID"] != before["imageID"]
@@ -104,10 +105,8 @@ def test_a_changed_image_starts_the_container_again_in_the_same_job(cluster: Clu
         lambda: [event["message"] for event in cluster.events("changed") if event["reason"] == "Killing"],
         lambda seen: seen == [words],
     )
-    assert (cluster.logs("changed", "-c", "main"), cluster.logs("changed", "-c", "main", "-p")) == (
-        "began\n",
-        "began\n",
-    )
+    wait_for("the new one's log", lambda: cluster.logs("changed", "-c", "main"), lambda log: log == "began\n")
+    assert cluster.logs("changed", "-c", "main", "-p") == "began\n"
 
     cluster.kubectl("set", "image", "pod/changed", "main=no-such-image")
     wait_for(

@@ -142,6 +142,15 @@ class RealContract(DriverContract):
         """A folder that the compute nodes share."""
         return site_folder
 
+    @pytest.fixture(autouse=True)
+    def _on_the_bed(self, bed: Bed) -> None:
+        self.bed = bed
+
+    def wait_ready(self, folder: Path) -> None:
+        """Wait for the script's first word."""
+        look = ["sh", "-c", f"cat {shlex.quote(str(folder / 'batch.log'))} 2>/dev/null || true"]
+        wait_for("the script's first word", lambda: "ready" in self.bed.site(look), within=20)
+
     def output(self, bed: Bed, path: str) -> list[str]:
         """Return the lines of a job's output, once they are there."""
         wait_for("the job's output", lambda: bed.site(["sh", "-c", f"cat {shlex.quote(path)} || true"]))
@@ -160,8 +169,12 @@ class RealContract(DriverContract):
         lines = self.output(bed, request.output)
         assert "A=b=c,d 'e' \"$f\"" in lines
         assert not [line for line in lines if "s3cret" in line or line.startswith(("PYSLURM", "DOCKER", "SBATCH"))]
-        wait_for("accounting to have the job", lambda: job_id in driver.history([job_id]))
-        past = driver.history([job_id])[job_id]
+        # It has a record since the job's start: what is looked at is that of its end.
+        past = wait_for(
+            "accounting to have the job's end", lambda: driver.history([job_id]).get(job_id),
+            lambda seen: seen is not None and seen.end_time is not None,
+        )  # fmt: skip
+        assert past is not None
         assert (past.state, past.uid, past.start_time, past.exit_code in (3, None)) == (
             "FAILED", request.comment, job.start_time, True,
         )  # fmt: skip

@@ -17,9 +17,10 @@ def test_deletion_asks_the_container_waits_for_the_job_and_then_removes_the_obje
     uid = cluster.start("deleted", script=TRAP)["metadata"]["uid"]
     wait_for("the container", lambda: "ready" in cluster.logs("deleted") if _running(cluster, "deleted") else False)
     with cluster.follow("deleted") as reader:
+        assert reader.stdout is not None
+        assert reader.stdout.readline() == "ready\n", "it is followed before the object may go"
         cluster.kubectl("delete", "pod", "deleted", "--wait=false")
-        output, _ = reader.communicate(timeout=60)
-    assert "asked to end" in output
+        assert "asked to end" in reader.stdout.read()
     cluster.wait_gone("deleted")
     assert slurm.living(uid) == {}
 
@@ -74,7 +75,7 @@ def test_a_job_that_reached_its_time_limit_says_so(cluster: Cluster) -> None:
 
 
 def test_a_container_that_ends_well_when_time_is_up_is_no_success(cluster: Cluster) -> None:
-    cluster.start("polite", script="trap 'exit 0' TERM; while true; do sleep 0.1; done", activeDeadlineSeconds=5)
+    cluster.start("polite", script="trap 'exit 0' TERM; while true; do sleep 0.1; done", activeDeadlineSeconds=15)
     pod = cluster.wait_phase("polite", "Failed", "Succeeded", within=60)
     assert terminated(pod)["exitCode"] == 0
     assert (pod["status"]["phase"], pod["status"]["reason"]) == ("Failed", "DeadlineExceeded")

@@ -3,6 +3,7 @@
 import base64
 import http.client
 import json
+import socket
 import ssl
 import subprocess
 import time
@@ -28,8 +29,16 @@ class Port:
     def __init__(self, kubelet: OwnKubelet) -> None:
         self.kubelet = kubelet
         self.bed = kubelet.bed
-        self.node: dict[str, Any] = wait_for("the node", self._node, lambda node: bool(node))
+        # After an earlier start the node is there at once, with the port of that start, which is closed.
+        self.node: dict[str, Any] = wait_for("the node with an open port", self._node, self._is_open)
         self.number = self.node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"]
+
+    def _is_open(self, node: dict[str, Any]) -> bool:
+        if not node:
+            return False
+        number = node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"]
+        with socket.socket() as client:
+            return client.connect_ex((self.bed.network.gateway, number)) == 0
 
     def _node(self) -> dict[str, Any]:
         text = self.bed.kubectl("get", "node", self.kubelet.node, "--ignore-not-found", "-o", "json")
@@ -188,7 +197,7 @@ def test_who_has_no_right_gets_nothing(cluster: Cluster, bed: Bed, kubelet: OwnK
 def test_what_monitoring_asks_comes_through_kube_apiserver(cluster: Cluster, kubelet: OwnKubelet) -> None:
     with kubelet.running():
         port = Port(kubelet)
-        start(cluster, kubelet, "runs", "sleep 20")
+        start(cluster, kubelet, "runs", "sleep 600")
         cluster.wait_phase("runs", "Running")
         uid = cluster.pod("runs")["metadata"]["uid"]
         assert [item["metadata"]["uid"] for item in json.loads(port.raw("/pods"))["items"]] == [uid]

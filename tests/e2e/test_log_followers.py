@@ -39,7 +39,8 @@ def lines(cluster: Cluster) -> list[str]:
     try:
         return cluster.logs("talks").splitlines()
     except CommandError as error:
-        if "waiting to start" not in str(error):
+        # NotFound: the virtual kubelet has not heard of the pod yet.
+        if not any(words in str(error) for words in ("waiting to start", "NotFound")):
             raise
         return []
 

@@ -65,8 +65,9 @@ def test_ranks_that_stay_are_killed_on_both_nodes_when_the_grace_period_is_over(
 @pytest.mark.parametrize("how", ["scancel", "runner", "holder"])
 def test_a_job_that_ends_otherwise_leaves_no_rank_on_any_node(cluster: Cluster, slurm: Slurm, how: str) -> None:
     uid = start_shells(cluster, "left", f"{STAY} # {cluster.namespace}")
-    found = processes(slurm, cluster.namespace)
-    assert {host: len(pids) for host, pids in found.items()} == {"c1": 2, "edge": 2}
+    # Between its fork and its exec a shell's `sleep` looks like the shell.
+    wait_for("two ranks on each node", lambda: processes(slurm, cluster.namespace),
+             lambda found: {host: len(pids) for host, pids in found.items()} == {"c1": 2, "edge": 2})  # fmt: skip
     if how == "scancel":
         slurm.cancel(uid)
     else:
@@ -105,9 +106,11 @@ def start_shells(cluster: Cluster, name: str, script: str, annotations: Object |
 def end(cluster: Cluster, name: str, *words: str) -> str:
     """Run kubectl, and return the pod's log to its end."""
     with cluster.follow(name) as reader:
-        cluster.kubectl(*words)
         assert reader.stdout is not None
-        return reader.stdout.read()
+        # Its first line says that it is followed: the object may go soon after the words.
+        first = reader.stdout.readline()
+        cluster.kubectl(*words)
+        return first + reader.stdout.read()
 
 
 def processes(slurm: Slurm, pattern: str) -> dict[str, list[str]]:

@@ -3,6 +3,8 @@
 import json
 import time
 from collections.abc import Iterator
+from functools import partial
+from operator import eq
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +172,8 @@ def test_one_process_serves_a_node_for_each_partition(
             seen = cluster.wait_phase(partition, "Running", "Succeeded")
             assert seen["spec"]["nodeName"] == name, "the scheduler bound it there"
             assert slurm.job(uids[partition])["Partition"] == partition
-            assert cluster.logs(partition).strip() == f"hello from {partition}", "by that node's own port"
+            wait_for("its words, by that node's own port", partial(cluster.logs, partition),
+                     partial(eq, f"hello from {partition}\n"))  # fmt: skip
         for each in (*uids, "own"):
             cluster.wait_phase(each, "Succeeded")
         assert slurm.job(cluster.pod("own")["metadata"]["uid"])["Partition"] == "main"

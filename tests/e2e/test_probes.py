@@ -21,7 +21,7 @@ def test_hooks_and_readiness_act_in_the_container_itself_and_over_its_network(cl
     port = random.randint(20000, 30000)
     script = (
         "until [ -f /tmp/hook ]; do sleep 0.1; done; cat /tmp/hook; mkdir /tmp/www; "
-        f"httpd -p {port} -h /tmp/www; sleep 4; echo yes > /tmp/www/ready; "
+        f"httpd -p {port} -h /tmp/www; sleep 15; echo yes > /tmp/www/ready; "
         "trap 'echo asked; exit 0' TERM; while :; do sleep 0.1; done"
     )
     every_second: dict[str, Any] = {"periodSeconds": 1, "timeoutSeconds": 5}
@@ -41,9 +41,11 @@ def test_hooks_and_readiness_act_in_the_container_itself_and_over_its_network(cl
     assert cluster.logs("probed", "-c", "web") == "hook of a 'b' $(c) in /tmp\n"
     cluster.kubectl("wait", "--for=condition=Ready", "pod/probed", "--timeout=60s", timeout=70)
     with cluster.follow("probed", "-c", "web") as following:
+        assert following.stdout is not None
+        assert following.stdout.readline().startswith("hook of"), "it is followed before the object may go"
         cluster.kubectl("delete", "pod", "probed", "--wait=false")
-        said, _ = following.communicate(timeout=60)
-    assert said.splitlines()[1:] == ["preStop", "asked"]
+        said = following.stdout.read()
+    assert said.splitlines() == ["preStop", "asked"]
     cluster.wait_gone("probed")
 
 

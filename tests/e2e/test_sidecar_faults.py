@@ -49,7 +49,7 @@ def test_create_delete_and_status_may_be_asked_again_and_again(sidecar: Sidecar,
 
 
 def test_an_outage_longer_than_a_call_loses_and_doubles_nothing(sidecar: Sidecar, slurm: Slurm, bed: Bed) -> None:
-    before, during, gone = small_pod("sleep 4; exit 3"), small_pod("exit 0"), small_pod("sleep 600")
+    before, during, gone = small_pod(sidecar.until_let_go("exit 3")), small_pod("exit 0"), small_pod("sleep 600")
     assert sidecar.create(before)[0] == 200
     wait_running(sidecar, before)
     with ThreadPoolExecutor(2) as threads, frozen(bed, "slurmctld"):
@@ -59,6 +59,7 @@ def test_an_outage_longer_than_a_call_loses_and_doubles_nothing(sidecar: Sidecar
         assert (code, "Slurm" in answer["description"]) == (503, True)
         assert creating[1].result()[0] in (409, 503)
         # The pod ends meanwhile, and its runner says so; only Slurm can say that its job is over.
+        sidecar.let_go()
         wait_for("the container's end", lambda: "terminated" in state_of(sidecar.status(before)), within=OUTAGE + 20)
         assert not sidecar.status(before)["ended"]
     assert exit_code(sidecar.wait_ended(before)) == 3
@@ -72,7 +73,7 @@ def test_an_outage_longer_than_a_call_loses_and_doubles_nothing(sidecar: Sidecar
 def test_without_its_database_a_sidecar_knows_every_pod_by_slurm_and_the_job_folders(
     sidecar: Sidecar, slurm: Slurm, bed: Bed
 ) -> None:
-    over, running = small_pod("exit 7"), small_pod("sleep 8; exit 5")
+    over, running = small_pod("exit 7"), small_pod(sidecar.until_let_go("exit 5"))
     jobs = [sidecar.create(pod)[1]["PodJID"] for pod in (over, running)]
     assert exit_code(sidecar.wait_ended(over)) == 7
     wait_running(sidecar, running)
@@ -80,6 +81,7 @@ def test_without_its_database_a_sidecar_knows_every_pod_by_slurm_and_the_job_fol
     bed.site(["sh", "-c", f"rm {sidecar.state}/*"])
     sidecar.start()
     assert [sidecar.create(pod)[1]["PodJID"] for pod in (over, running)] == jobs
+    sidecar.let_go()
     assert exit_code(sidecar.wait_ended(over)) == 7
     assert exit_code(sidecar.wait_ended(running)) == 5
     assert [len(slurm.jobs(uid_of(pod))) for pod in (over, running)] == [1, 1]
@@ -88,11 +90,12 @@ def test_without_its_database_a_sidecar_knows_every_pod_by_slurm_and_the_job_fol
 def test_a_job_that_slurmctld_has_forgotten_ended_as_its_report_or_slurmdbd_says(
     sidecar: Sidecar, slurm: Slurm, bed: Bed
 ) -> None:
-    reported, killed = small_pod("sleep 3; exit 4"), small_pod("sleep 600")
+    reported, killed = small_pod(sidecar.until_let_go("exit 4")), small_pod("sleep 600")
     for pod in (reported, killed):
         assert sidecar.create(pod)[0] == 200
         wait_running(sidecar, pod)
     sidecar.kill()
+    sidecar.let_go()
     with setting(bed, "MinJobAge", "2"):
         # Its runner has no time for a last word.
         bed.site(["pkill", "-KILL", "--full", f"{sidecar.data}/jobs/{uid_of(killed)}"])
@@ -107,14 +110,15 @@ def test_a_job_that_slurmctld_has_forgotten_ended_as_its_report_or_slurmdbd_says
 
 def test_a_full_disk_refuses_in_words_and_everything_goes_on_when_there_is_room(slurm: Slurm, bed: Bed) -> None:
     with own_sidecar(bed, disk="8m") as sidecar:
-        first, second = small_pod("sleep 4; exit 6"), small_pod("exit 0")
+        first, second = small_pod(sidecar.until_let_go("exit 6")), small_pod("exit 0")
         assert sidecar.create(first)[0] == 200
         wait_running(sidecar, first)
         bed.site(["sh", "-c", f"dd if=/dev/zero of={sidecar.root}/filler bs=4096 2>/dev/null || true"])
         code, answer = sidecar.create(second)
         assert code == 503
         assert "disk" in answer["description"] or "space" in answer["description"]
-        running = ["sh", "-c", "ps axo args | grep '[s]leep 4; exit 6' || true"]
+        sidecar.let_go()
+        running = ["sh", "-c", "ps axo args | grep '[e]xit 6' || true"]
         wait_for("the container's end", lambda: bed.site(running), lambda seen: not seen)
         assert sidecar.ask("changes")[0] == 200
         assert slurm.jobs(uid_of(second)) == {}

@@ -23,7 +23,7 @@ CLOUD = (
     "PartitionName=cloud Nodes=cloud1 MaxTime=01:00:00 DefaultTime=00:10:00 PreemptMode=OFF State=UP",
 )
 POWER_SAVING = {
-    "SuspendProgram": "/bin/true", "ResumeProgram": "/bin/true", "SuspendTime": "600", "ResumeTimeout": "3",
+    "SuspendProgram": "/bin/true", "ResumeProgram": "/bin/true", "SuspendTime": "600", "ResumeTimeout": "10",
     "SuspendExcNodes": "edge,c1",
 }  # fmt: skip
 
@@ -45,8 +45,8 @@ def flagged(script: str, flags: str, **spec: object) -> Json:
 
 def created(sidecar: Sidecar, slurm: Slurm, pod: Json) -> int:
     """Have the pod's job made; return its id."""
-    code, answer = sidecar.create(pod)
-    assert code == 200, answer
+    # Right after a change of slurm.conf the sidecar may have met Slurm away, and asks again after 2 s only.
+    wait_for("the job", lambda: sidecar.create(pod), lambda answer: answer[0] == 200, within=30)
     (job,) = slurm.jobs(pod["metadata"]["uid"])
     return job
 
@@ -78,7 +78,7 @@ def lost(bed: Bed, node: str) -> Iterator[None]:
 def test_a_job_that_cannot_end_by_its_deadline_any_more_is_ended_by_slurm_before_it_starts(
     sidecar: Sidecar, slurm: Slurm
 ) -> None:
-    pod = flagged("true", "--nodelist=edge --hold --time=1 --deadline=now+61seconds")
+    pod = flagged("true", "--nodelist=edge --hold --time=1 --deadline=now+75seconds")
     created(sidecar, slurm, pod)
     waiting = seen(sidecar, pod, "the hold", lambda s: state_of(s).get("waiting", {}).get("reason") == "SlurmHeld")
     assert not waiting["ended"]
@@ -91,7 +91,7 @@ def test_a_job_that_cannot_end_by_its_deadline_any_more_is_ended_by_slurm_before
 def test_a_suspended_pod_runs_unready_with_an_event_and_goes_on_where_it_stood(
     bed: Bed, sidecar: Sidecar, slurm: Slurm
 ) -> None:
-    pod = flagged("sleep 3; exit 4", "--nodelist=edge")
+    pod = flagged(sidecar.until_let_go("exit 4"), "--nodelist=edge")
     job = started(sidecar, slurm, pod)
     bed.site(["scontrol", "suspend", str(job)])
     still = seen(sidecar, pod, "the standstill", lambda s: bool(s["event"]))
@@ -99,6 +99,7 @@ def test_a_suspended_pod_runs_unready_with_an_event_and_goes_on_where_it_stood(
     assert ("running" in state_of(still), still["containers"][0]["ready"], still["ended"]) == (True, False, False)
     bed.site(["scontrol", "resume", str(job)])
     seen(sidecar, pod, "it to be ready", lambda s: bool(s["containers"][0]["ready"]) and not s["event"])
+    sidecar.let_go()
     assert state_of(sidecar.wait_ended(pod))["terminated"]["exitCode"] == 4
 
 
@@ -178,8 +179,8 @@ def test_a_node_that_does_not_boot_is_a_disruption_of_a_pod_that_never_ran_and_a
     once, again = flagged("true", "--partition=cloud"), flagged("true", "--partition=cloud", restartPolicy="OnFailure")
     with configured(bed, POWER_SAVING, CLOUD):
         job = created(sidecar, slurm, once)
-        created(sidecar, slurm, again)
         waits = seen(sidecar, once, "the boot", lambda s: "nodes are being" in state_of(s)["waiting"]["message"])
+        created(sidecar, slurm, again)
         assert state_of(waits)["waiting"]["reason"] == "SlurmPending"
         status = sidecar.wait_ended(once)
         requeued = seen(sidecar, again, "the requeue", lambda s: "Requeued" in state_of(s)["waiting"]["message"])

@@ -13,6 +13,7 @@ import pytest
 from interlink.http.address import Address
 from interlink.http.client import HttpClient, PeerUnreachableError
 from interlink.http.server import AddressInUseError, bind
+from tests.unit.ports import free_port
 
 SERVICE = """
     import sys
@@ -55,12 +56,6 @@ def service(address: Address, notify: Path) -> Iterator[subprocess.Popen[str]]:
             process.wait()
             if process.stdout:
                 process.stdout.close()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(params=["unix", "tcp"])

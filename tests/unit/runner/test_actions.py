@@ -40,7 +40,8 @@ def outcome(action: Action, within: float = 10) -> Outcome:
         if found is not None:
             return found
         assert time.monotonic() < end
-        select.select([action.fd], [], [], 0.05)
+        # Its output has ended, and the process may not have yet.
+        select.select([action.fd] if action.fd >= 0 else [], [], [], 0.05)
         time.sleep(0.005)
 
 
@@ -144,7 +145,13 @@ class TestHttp:
             False, 'Get "http://127.0.0.1:1/ready": dial tcp 127.0.0.1:1: connect: connection refused'
         )
 
-    def test_a_name_that_nobody_knows_is_failure_in_the_kubelets_words(self, guard: Guard) -> None:
+    def test_a_name_that_nobody_knows_is_failure_in_the_kubelets_words(
+        self, guard: Guard, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def unknown(*_words: object, **_options: object) -> None:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+        monkeypatch.setattr(socket, "getaddrinfo", unknown)
         found = run({"kind": "httpGet", "host": "nobody.invalid", "port": 1, "scheme": "HTTPS"}, guard)
         assert found == Outcome(False, 'Get "https://nobody.invalid:1/": dial tcp: lookup nobody.invalid: no such host')
 

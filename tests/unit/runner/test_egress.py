@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from interlink.core.plan import PlanEgress
+from interlink.runner.processes import started
 from tests.e2e.waiting import wait_for
 from tests.unit.runner.running import Site, shell
 
@@ -46,8 +47,7 @@ def starts(ssh: Path) -> list[list[str]]:
 
 
 def lives(pid: str) -> bool:
-    stat = Path(f"/proc/{pid}/stat")
-    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    return started(int(pid)) is not None
 
 
 def egress(ssh: Path, **fields: object) -> PlanEgress:

@@ -95,10 +95,14 @@ def test_a_failing_probe_is_told_in_the_kubelet_s_words_and_not_by_a_report_each
 
 def test_a_container_that_failed_its_probe_is_told_of_before_the_kill(site: Site) -> None:
     main = shell(
-        f"trap 'exit 0' TERM; {LOOP}",
-        liveness_probe=PlanProbe(handler=run("echo dead; exit 1"), period_seconds=1, failure_threshold=1),
-    )
-    assert site.run(site.plan(main)) == 0
+        f"trap 'exit 0' TERM; touch $INTERLINK_MOUNTS/s/up; {LOOP}",
+        liveness_probe=PlanProbe(
+            handler=run("[ ! -e $INTERLINK_MOUNTS/s/up ] || { echo dead; exit 1; }"),
+            period_seconds=1, failure_threshold=1,
+        ),
+        mounts=[PlanMount(volume="s", mount_path="/s")],
+    )  # fmt: skip
+    assert site.run(site.plan(main, volumes=[PlanVolume(name="s", kind="emptyDir")])) == 0
     assert [(event.reason, event.message) for event in site.last().container_events or ()] == [
         ("Unhealthy", "Liveness probe failed: dead"),
         ("Killing", "Container main failed liveness probe, will be restarted"),

@@ -39,8 +39,10 @@ def test_a_container_runs_once_its_post_start_hook_is_done(site: Site) -> None:
 
 
 def test_each_start_has_an_id_of_its_own_which_is_told_while_its_hook_runs(site: Site) -> None:
-    script = TELL + "tell run; sleep 0.5; [ $(grep -c run $INTERLINK_MOUNTS/s/story) = 2 ]"
-    main = shell(script, post_start=run("sleep 0.3"), mounts=MOUNT)
+    count = "$(grep -c {} $INTERLINK_MOUNTS/s/story)"
+    runs, hooks = count.format("run"), count.format("hook")
+    script = TELL + f"tell run; until [ {hooks} = {runs} ]; do sleep 0.05; done; sleep 1; [ {runs} = 2 ]"
+    main = shell(script, post_start=run("sleep 0.3; tell hook"), mounts=MOUNT)
     assert site.run(site.plan(main, volumes=SHARED, restart_policy="OnFailure")) == 0
     told = [(next(iter(item["state"])), item.get("containerID")) for item in map(_only, site.reports())]
     assert told == [
@@ -51,7 +53,9 @@ def test_each_start_has_an_id_of_its_own_which_is_told_while_its_hook_runs(site:
 
 
 def test_a_post_start_hook_that_fails_ends_the_container_and_says_so(site: Site) -> None:
-    main = shell(f"trap 'exit 6' TERM; {LOOP}", post_start=run("echo no way; exit 1"), mounts=MOUNT)
+    # A signal that comes before the shell has set its trap is another test's.
+    hook = run("until grep -qs ready $INTERLINK_MOUNTS/s/story; do sleep 0.05; done; echo no way; exit 1")
+    main = shell(TELL + f"trap 'exit 6' TERM; tell ready; {LOOP}", post_start=hook, mounts=MOUNT)
     assert site.run(site.plan(main, volumes=SHARED)) == 1
     assert site.ends()["main"]["exitCode"] == 6
     assert site.ends()["main"]["message"].startswith("FailedPostStartHook: ")
@@ -76,9 +80,9 @@ def test_the_pre_stop_hook_comes_before_sigterm_and_within_the_grace_period(site
 
 
 def test_a_container_whose_liveness_fails_is_ended_and_started_again(site: Site) -> None:
-    again = "[ $(grep -c start $INTERLINK_MOUNTS/s/story) = 2 ]"
-    script = TELL + f"trap 'exit 0' TERM; tell start; {again} && exit 0; {LOOP}"
-    main = shell(script, liveness_probe=probe("[ $(grep -c start $INTERLINK_MOUNTS/s/story) != 1 ]"), mounts=MOUNT)
+    again, sick = "[ $(grep -c start $INTERLINK_MOUNTS/s/story) = 2 ]", "$INTERLINK_MOUNTS/s/sick"
+    script = TELL + f"trap 'rm {sick}; exit 0' TERM; tell start; {again} && exit 0; touch {sick}; {LOOP}"
+    main = shell(script, liveness_probe=probe(f"[ ! -e {sick} ]"), mounts=MOUNT)
     assert site.run(site.plan(main, volumes=SHARED, restart_policy="OnFailure")) == 0
     assert story(site) == ["start", "start"]
     assert "liveness" in site.status()["lastState"]["terminated"]["message"]

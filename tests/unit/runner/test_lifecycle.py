@@ -197,7 +197,7 @@ def test_what_succeeded_on_failure_is_not_run_again_by_a_requeued_job_but_init_c
     plan = site.plan(step("tell well", "well"), step("tell main; sleep 60"), init_containers=init, volumes=SHARED,
                      restart_policy="OnFailure")  # fmt: skip
     with site.start(plan) as runner:
-        site.wait(lambda: site.reports() and site.ends()["well"] and site.running())
+        site.wait(lambda: site.reports() and site.ends()["well"] and site.running() and "main" in story(site))
         runner.kill()
     with site.start(plan, SLURM_RESTART_COUNT="1") as runner:
         site.wait(lambda: site.last().restart == 1 and site.running() and story(site).count("main") == 2)

@@ -150,7 +150,7 @@ def test_a_longer_grace_period_of_a_deletion_is_kept_and_one_that_is_none_is_sai
 def test_asked_again_the_shorter_grace_period_counts_and_the_container_hears_it_once(site: Site) -> None:
     with site.start(site.plan(shell(STUBBORN))) as runner:
         site.wait(lambda: site.running() and "ready" in site.log())
-        (site.job / "grace").write_text("4")
+        (site.job / "grace").write_text("20")
         asked = time.monotonic()
         runner.terminate()
         site.wait(lambda: "asked" in site.log())
@@ -160,7 +160,7 @@ def test_asked_again_the_shorter_grace_period_counts_and_the_container_hears_it_
         (site.job / "grace").write_text("1")
         runner.terminate()
         runner.wait(30)
-    assert time.monotonic() - asked < 4
+    assert time.monotonic() - asked < 15
     assert site.log().count("asked") == 1
 
 

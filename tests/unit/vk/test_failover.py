@@ -15,19 +15,13 @@ from interlink.vk.apiserver.access import Access
 from interlink.vk.leader.fence import Fence
 from interlink.vk.leader.process import LeasePlace
 from interlink.vk.leader.record import Timing
+from tests.unit.ports import free_port
 
 World = Any  # of conftest.py
 Eventually = Callable[..., Any]
 NODE = "/api/v1/nodes/vk-test"
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/site/leases/vk"
 PLACE = LeasePlace("site", "vk", Timing(lease=3, renew=2, retry=0.2))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Process:
@@ -108,13 +102,14 @@ async def test_the_standby_becomes_the_node_and_touches_no_pod(world: World, eve
 
 async def test_a_standby_looks_at_the_lease_and_does_nothing_else(world: World, eventually: Eventually) -> None:
     async with replicas(world, eventually) as (leader, standby):
+        assert leader.serves_the_kubelet_port()
         object.__setattr__(leader.access, "server", "http://127.0.0.1:1")
+        await asyncio.sleep(0.1)  # what it had under way has arrived
         world.api.requests.clear()
         looked = world.api.count("GET", LEASE)
         await eventually(lambda: world.api.count("GET", LEASE) >= looked + 3)
         assert set(world.api.requests) == {("GET", LEASE)}
         assert not standby.serves_the_kubelet_port()
-        assert leader.serves_the_kubelet_port()
 
 
 async def test_each_replica_says_truthfully_how_it_is(world: World, eventually: Eventually) -> None:

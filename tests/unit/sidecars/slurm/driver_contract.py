@@ -18,7 +18,7 @@ from interlink.sidecars.slurm.driver import JobRequest, SlurmDriver, SlurmRefuse
 
 NO_SUCH_JOB = 67_000_000
 #: Ends well on TERM, and by itself after a while.
-SCRIPT = "#!/bin/bash\ntrap 'exit 0' TERM\nfor _ in $(seq 300); do sleep 0.1; done\n"
+SCRIPT = "#!/bin/bash\ntrap 'exit 0' TERM\necho ready\nfor _ in $(seq 300); do sleep 0.1; done\n"
 
 
 def make_request(folder: Path, **changes: object) -> JobRequest:
@@ -59,6 +59,9 @@ class DriverContract:
     def make_running(self, driver: SlurmDriver, job_id: int) -> None:
         """Let the job start."""
         wait_for_job(driver, job_id, lambda job: job.phase is JobPhase.RUNNING)
+
+    def wait_ready(self, folder: Path) -> None:
+        """Wait until the job's script has set its trap: Slurm says RUNNING before there is a process."""
 
     def after_term(self, driver: SlurmDriver, job_id: int) -> None:
         """Let the job do what its script does on TERM."""
@@ -114,17 +117,17 @@ class DriverContract:
     def test_term_reaches_the_batch_script(self, driver: SlurmDriver, folder: Path) -> None:
         job_id = driver.submit(make_request(folder))
         self.make_running(driver, job_id)
-        time.sleep(0.5)
+        self.wait_ready(folder)
         assert driver.signal(job_id, "TERM") is True
         self.after_term(driver, job_id)
         job = wait_for_job(driver, job_id, lambda job: job.phase is JobPhase.ENDED, within=15)
         assert job.state == "COMPLETED"
 
     def test_kill_ends_a_script_that_ignores_term(self, driver: SlurmDriver, folder: Path) -> None:
-        script = "#!/bin/bash\ntrap '' TERM\nfor _ in $(seq 300); do sleep 0.1; done\n"
+        script = "#!/bin/bash\ntrap '' TERM\necho ready\nfor _ in $(seq 300); do sleep 0.1; done\n"
         job_id = driver.submit(make_request(folder, script=script))
         self.make_running(driver, job_id)
-        time.sleep(0.5)
+        self.wait_ready(folder)
         assert driver.signal(job_id, "KILL") is True
         driver.cancel(job_id)
         wait_for_job(driver, job_id, lambda job: job.phase is JobPhase.ENDED, within=8)
@@ -134,12 +137,12 @@ class DriverContract:
         whole_nodes = [
             driver.submit(make_request(folder, cpus=totals.cpus // totals.nodes)) for _ in range(totals.nodes)
         ]
-        self.make_running(driver, whole_nodes[0])
+        for whole in whole_nodes:
+            self.make_running(driver, whole)
         job_id = driver.submit(make_request(folder))
         try:
-            time.sleep(0.5)
-            assert driver.jobs()[job_id].phase is JobPhase.PENDING
-            assert driver.jobs()[job_id].reason
+            job = wait_for_job(driver, job_id, lambda job: bool(job.reason))
+            assert job.phase is JobPhase.PENDING
             assert driver.signal(job_id, "TERM") is False
             driver.cancel(job_id)
             assert wait_for_job(driver, job_id, lambda job: job.phase is JobPhase.ENDED).state == "CANCELLED"
