@@ -57,8 +57,11 @@ class Process:
         log(f"{self.name} started as {self.child.pid}")
 
     def is_ready(self) -> bool:
-        """Ask the process's own check; one without a check is ready when it runs."""
-        done = subprocess.run(self.ready, capture_output=True, check=False, timeout=10) if self.ready else None
+        """Ask the process's own check, which has 10 s to say yes; one without a check is ready when it runs."""
+        try:
+            done = subprocess.run(self.ready, capture_output=True, check=False, timeout=10) if self.ready else None
+        except subprocess.TimeoutExpired:
+            return False
         return done is None or done.returncode == 0
 
     def keep(self) -> None:
