@@ -16,7 +16,10 @@ from interlink.api.cache import StatusCache
 from interlink.api.followers import Followers, TooManyFollowersError
 from interlink.api.translate import plugin_request
 from interlink.http.app import SESSION_HEADER, App, Route, decode, new_app, read_json, request_id, write_json
+from interlink.http.batch import read_calls
 from interlink.http.client import HttpClient, PeerUnreachableError
+from interlink.wire import batch
+from interlink.wire.batch import Answer, Batch, BatchReply, Call
 from interlink.wire.decoding import decode_json
 from interlink.wire.messages import Changes, LogRequest, PodCreateRequest, PodStatus
 from interlink.wire.pod import Pod
@@ -37,26 +40,56 @@ class InterLinkApi:
 
     def create(self, request: falcon.Request, response: falcon.Response) -> None:
         """Pass a pod on, its volumes' contents sorted by container."""
-        self._translated("/create", request, response)
+        self._alone("/create", request, response)
 
     def update(self, request: falcon.Request, response: falcon.Response) -> None:
         """Pass what has changed of a running pod on, to a plugin that says it takes that."""
-        self._translated("/update", request, response)
-
-    def _translated(self, path: str, request: falcon.Request, response: falcon.Response) -> None:
-        message = read_json(request, PodCreateRequest)
-        pod = decode(message.pod, Pod)
-        body = msgspec.json.encode(plugin_request(message, pod))
-        self._pass_on(response, self._ask(request, "POST", path, body))
+        self._alone("/update", request, response)
 
     def delete(self, request: falcon.Request, response: falcon.Response) -> None:
         """Pass a deletion on."""
-        body = request.bounded_stream.read()
-        pod = decode(body, Pod)
-        answer = self._ask(request, "POST", "/delete", body)
-        if answer.status == 200:
-            self.cache.forget(pod.uid)
+        self._alone("/delete", request, response)
+
+    def _alone(self, path: str, request: falcon.Request, response: falcon.Response) -> None:
+        body, uid = for_plugin(path, request.bounded_stream.read())
+        answer = self._ask(request, "POST", path, body)
+        self._note(path, uid, answer.status)
         self._pass_on(response, answer)
+
+    def batch(self, request: falcon.Request, response: falcon.Response) -> None:
+        """Pass several of these calls on as one batch; what is wrong with one of them is the answer to it alone."""
+        calls = read_calls(request)
+        answers: dict[int, Answer] = {}
+        passed: list[Call] = []
+        told: list[tuple[int, str, str]] = []
+        for number, call in enumerate(calls):
+            try:
+                body, uid = for_plugin(call.path, call.body)
+            except falcon.HTTPError as error:
+                answers[number] = Answer(status=error.status_code, body=error.to_json().decode())
+                continue
+            passed.append(Call(path=call.path, body=msgspec.Raw(body), session=call.session))
+            told.append((number, call.path, uid))
+        if passed:
+            answer = self._ask(request, "POST", batch.PATH, msgspec.json.encode(Batch(calls=passed)))
+            if answer.status != 200:
+                self._pass_on(response, answer)
+                return
+            replies = _from_sidecar(answer, BatchReply).answers
+            if len(replies) != len(passed):
+                raise falcon.HTTPBadGateway(
+                    title="the sidecar's answer is malformed",
+                    description=f"{len(replies)} answers to a batch of {len(passed)} calls",
+                )
+            for (number, path, uid), reply in zip(told, replies, strict=True):
+                answers[number] = reply
+                self._note(path, uid, reply.status)
+        write_json(response, BatchReply(answers=[answers[number] for number in range(len(calls))]))
+
+    def _note(self, path: str, uid: str, status: int) -> None:
+        """Forget the status of a pod whose deletion the plugin has noted."""
+        if path == "/delete" and status == 200:
+            self.cache.forget(uid)
 
     def status(self, request: falcon.Request, response: falcon.Response) -> None:
         """Answer the pods' statuses; an empty list asks for every status that went through here."""
@@ -134,6 +167,15 @@ class InterLinkApi:
         response.data = answer.data
 
 
+def for_plugin(path: str, content: bytes | msgspec.Raw) -> tuple[bytes | msgspec.Raw, str]:
+    """Return a call's body as the plugin takes it, and its pod's UID. Raises falcon.HTTPBadRequest."""
+    if path == "/delete":
+        return content, decode(content, Pod).uid
+    message = decode(content, PodCreateRequest)
+    pod = decode(message.pod, Pod)
+    return msgspec.json.encode(plugin_request(message, pod)), pod.uid
+
+
 def _away(error: PeerUnreachableError) -> falcon.HTTPBadGateway:
     return falcon.HTTPBadGateway(title="the sidecar is away", description=f"sidecar {error}")
 
@@ -154,6 +196,7 @@ def build_app(sidecar: HttpClient, threads: int, tokens: TokenFile | None = None
     app.add_route("/delete", Route(api.delete))
     app.add_route("/status", Route(api.status))
     app.add_route("/changes", Route(api.changes))
+    app.add_route(batch.PATH, Route(api.batch))
     app.add_route("/getLogs", Route(api.logs))
     app.add_route("/pinglink", Route(api.ping))
     app.add_route("/updateCache", Route(api.update_cache))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import falcon
 
 from interlink.http.app import App, Route, decode, new_app, read_json, write_json
+from interlink.http.batch import Batches
 from interlink.sidecars.backend import (
     Backend,
     Busy,
@@ -21,7 +22,8 @@ from interlink.sidecars.backend import (
     Unavailable,
 )
 from interlink.sidecars.crilog import ONE_STREAM, parse_time
-from interlink.wire.messages import LogRequest, RetrievedPodData, WrittenPodData
+from interlink.wire import batch
+from interlink.wire.messages import EXTENSION_BATCH, LogRequest, RetrievedPodData, WrittenPodData
 from interlink.wire.pod import Pod
 
 #: DNS label (RFC 1123), as namespaces and containers are named.
@@ -69,7 +71,10 @@ class SidecarApp:
         """Answer the statuses of the pods in the body; for an empty list, the ping reply."""
         pods: list[Pod] | None = read_json(request, list[Pod] | None)
         if not pods:
-            write_json(response, self.backend.ping(_names(request, "partition"), _names(request, "flavor")))
+            reply = self.backend.ping(_names(request, "partition"), _names(request, "flavor"))
+            # What the app itself offers, whatever is behind it.
+            reply.extensions = [*(reply.extensions or []), EXTENSION_BATCH]
+            write_json(response, reply)
             return
         for pod in pods:
             check_pod(pod)
@@ -193,6 +198,7 @@ def build_app(backend: Backend) -> App:
     app.add_route("/status", Route(sidecar.status))
     app.add_route("/changes", Route(sidecar.changes))
     app.add_route("/getLogs", Route(sidecar.logs))
+    app.add_route(batch.PATH, Route(Batches(app).respond))
     for condition in CONDITIONS:
         app.add_error_handler(condition, _on_condition)
     return app

@@ -25,6 +25,7 @@ from interlink.vk.changes import ChangeFeed
 from interlink.vk.edge.client import EdgeClient
 from interlink.vk.edge.link import Link
 from interlink.vk.edge.pinger import Pinger
+from interlink.vk.edge.transport import Transport
 from interlink.vk.leader.fence import Fence
 from interlink.vk.leader.process import Leader, LeasePlace, lease_place, run_process
 from interlink.vk.live import LiveConfig
@@ -137,7 +138,9 @@ class VirtualKubelet:
         meter, token = Meter(), TokenFile(config.vk_token_file)
         api = ApiServer(self.access, fence=self.fence, traces=meter.traces("apiserver"))
         lease_api = ApiServer(self.access, timeout=10.0, fence=self.fence, traces=meter.traces("apiserver"))
-        edge = EdgeClient(config.interlink_url, config.interlink_port, token, self.fence, meter.traces("edge"))
+        link = Link()
+        transport = Transport(config.interlink_url, config.interlink_port, token, self.fence, meter.traces("edge"))
+        edge = EdgeClient(transport, lambda: link.has_batch)
         for each in (api, lease_api, edge):
             self._stack.push_async_callback(each.close)
         address = kubernetes_address(config)
@@ -145,7 +148,7 @@ class VirtualKubelet:
             api=api,
             lease_api=lease_api,
             edge=edge,
-            link=Link(),
+            link=link,
             config=config,
             meter=meter,
             services=Services(apiserver_at(*address) if address else None, os.environ),

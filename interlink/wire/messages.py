@@ -20,6 +20,8 @@ EXTENSION_STREAMS = "log-streams"
 #: Where a pod's own address is asked for (status.podIP and its kin), which nobody knows before its job has a node, the
 #: plugin takes ``address_token`` in its place: in a container's environment, command line and sub-paths.
 EXTENSION_ADDRESS = "address"
+#: ``POST /batch``: several calls in one request (``batch.py``).
+EXTENSION_BATCH = "batch"
 
 #: Annotation by which a virtual kubelet tells a plugin whose pod it is: the UID of its cluster's kube-system namespace.
 CLUSTER_ANNOTATION = "interlink.io/cluster"

@@ -48,6 +48,30 @@ def test_create_delete_and_status_may_be_asked_again_and_again(sidecar: Sidecar,
     assert slurm.living(uid_of(pod)) == {}
 
 
+def test_a_batch_that_is_cut_off_by_a_kill_is_one_job_a_pod_when_it_is_sent_again(
+    sidecar: Sidecar, slurm: Slurm
+) -> None:
+    pods = [small_pod("sleep 600") for _ in range(8)]
+    malformed = {"metadata": {"name": "p", "namespace": "ns", "uid": "none"}, "spec": {"containers": []}}
+    creations = [{"path": "/create", "body": {"pod": pod, "container": []}} for pod in [*pods, malformed]]
+    with ThreadPoolExecutor(1) as threads:
+        cut_off = threads.submit(sidecar.ask, "batch", {"calls": creations})
+        wait_for("the first of its jobs", lambda: any(slurm.jobs(uid_of(pod)) for pod in pods))
+        sidecar.kill()
+        cut_off.result()
+    sidecar.start()
+    replies = [sidecar.ask("batch", {"calls": creations}) for _ in range(2)]
+    assert [code for code, _ in replies] == [200, 200]
+    for _, reply in replies:
+        assert [answer["status"] for answer in reply["answers"]] == [200] * 8 + [400]
+    assert [len(slurm.jobs(uid_of(pod))) for pod in pods] == [1] * 8
+    deletions = {"calls": [{"path": "/delete", "body": pod} for pod in pods]}
+    assert [answer["status"] for answer in sidecar.ask("batch", deletions)[1]["answers"]] == [200] * 8
+    for pod in pods:
+        assert sidecar.wait_ended(pod)["ended"]
+    assert [slurm.living(uid_of(pod)) for pod in pods] == [{}] * 8
+
+
 def test_an_outage_longer_than_a_call_loses_and_doubles_nothing(sidecar: Sidecar, slurm: Slurm, bed: Bed) -> None:
     before, during, gone = small_pod(sidecar.until_let_go("exit 3")), small_pod("exit 0"), small_pod("sleep 600")
     assert sidecar.create(before)[0] == 200

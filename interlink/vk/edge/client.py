@@ -5,15 +5,15 @@ kubelet port (logs).
 Every call but logs has a deadline; every call is idempotent, so that AwayError always means "again later".
 """
 
-import itertools
 import re
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
-import aiohttp
 import msgspec
 
+from interlink.vk.edge.batcher import Batcher
 from interlink.vk.edge.errors import (
     AwayError,
     BusyError,
@@ -23,62 +23,32 @@ from interlink.vk.edge.errors import (
     RefusedError,
     UnknownPodError,
 )
-from interlink.vk.leader.fence import Fence, always_open
-from interlink.vk.tokenfile import TokenFile
+from interlink.vk.edge.transport import Answer, Transport, document, words
 from interlink.wire.messages import Changes, CreateReply, LogRequest, PingReply, PodStatus
 
 Json = dict[str, Any]
 T = TypeVar("T")
-_LONGEST = 2000
-_FOREIGN = (aiohttp.ClientError, TimeoutError, OSError)
 #: Answers to a create or update that the same request will always get: malformed, too large, refused by the site.
 _REFUSALS = (400, 413, 422)
 #: A refusal's title that is a reason as Kubernetes writes them.
 _REASON = re.compile(r"[A-Z][A-Za-z0-9]{2,60}")
-#: What changes pods: it passes the fence first.
-_WRITES = ("/create", "/update", "/delete")
-#: What the InterLink-Http-Session header calls each path.
-_OPERATIONS = {
-    "/create": "CreatePod",
-    "/update": "UpdatePod",
-    "/delete": "DeletePod",
-    "/status": "GetStatus",
-    "/changes": "GetStatus",
-    "/pinglink": "PingInterLink",
-    "/getLogs": "GetLogs",
-}
 
 
 class EdgeClient:
-    """One InterLink; ``url`` is http(s)://HOST[:PORT] or unix:///PATH. ``traces`` are told of each request."""
+    """One InterLink; ``takes_batches`` says whether its plugin takes several calls in one request."""
 
-    def __init__(
-        self,
-        url: str,
-        port: int,
-        token: TokenFile,
-        fence: Fence | None = None,
-        traces: Sequence[aiohttp.TraceConfig] = (),
-    ) -> None:
-        self.token = token
-        self.fence = fence or always_open()
-        socket = url.removeprefix("unix://") if url.startswith("unix://") else ""
-        self.base = "http://interlink" if socket else _with_port(url, port)
-        self.name = url if socket else self.base
-        connector = aiohttp.UnixConnector(socket, limit=0) if socket else aiohttp.TCPConnector(limit=0)
-        self._session = aiohttp.ClientSession(
-            connector=connector, headers={"User-Agent": "interlink-vk"}, trace_configs=list(traces)
-        )
-        self._numbers = itertools.count(1)
+    def __init__(self, transport: Transport, takes_batches: Callable[[], bool] = lambda: False) -> None:
+        self._transport = transport
+        self._batcher = Batcher(transport, takes_batches)
+        self.name = transport.name
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._session.close()
+        await self._transport.close()
 
     async def create(self, request: Json) -> CreateReply:
         """Start the pod, once for all calls with its UID. Raises RefusedError, DeletedError, BusyError or AwayError."""
-        body = msgspec.json.encode(request)
-        status, content = await self._call("POST", "/create", body, timeout=60)
+        status, content = await self._change("/create", request)
         if status in _REFUSALS:
             raise RefusedError(words(content), _reason(content))
         if status == 409:
@@ -90,19 +60,19 @@ class EdgeClient:
 
         Raises RefusedError, UnknownPodError or AwayError.
         """
-        status, content = await self._call("POST", "/update", msgspec.json.encode(request))
+        status, content = await self._change("/update", request)
         if status in _REFUSALS:
             raise RefusedError(words(content), _reason(content))
         if status == 404:
             raise UnknownPodError(words(content))
         if status != 200:
-            raise self._away("/update", status, content)
+            raise self._transport.away("/update", Answer(status, content))
 
     async def delete(self, pod: Json) -> None:
         """Ask for the pod's end; returns once that is noted, not once it has ended. Raises AwayError."""
-        status, content = await self._call("DELETE", "/delete", msgspec.json.encode(pod))
+        status, content = await self._change("/delete", pod)
         if status not in (200, 404, 410):
-            raise self._away("/delete", status, content)
+            raise self._transport.away("/delete", Answer(status, content))
 
     async def statuses(self, pods: list[Json]) -> list[PodStatus]:
         """Return the statuses of those of the pods that the plugin knows. Raises AwayError."""
@@ -113,8 +83,8 @@ class EdgeClient:
 
     async def changes(self, cursor: str | None, wait: float) -> Changes:
         """Wait for changes after the cursor; None asks for everything at once. CursorExpiredError, AwayError."""
-        params = {"after": cursor, "wait": f"{wait:g}"} if cursor else {}
-        status, content = await self._call("GET", "/changes", None, timeout=wait + 15, params=params)
+        query = f"?{urlencode({'after': cursor, 'wait': f'{wait:g}'})}" if cursor else ""
+        status, content = await self._call("GET", f"/changes{query}", None, timeout=wait + 15)
         if status == 410:
             raise CursorExpiredError(words(content))
         return self._decode("/changes", status, content, Changes)
@@ -125,9 +95,10 @@ class EdgeClient:
         Words instead of JSON count as a reply too.
         """
         asked = [("partition", name) for name in partitions] + [("flavor", name) for name in flavors]
-        status, content = await self._call("POST", "/pinglink", None, timeout=10, params=asked)
+        query = f"?{urlencode(asked)}" if asked else ""
+        status, content = await self._call("POST", f"/pinglink{query}", None, timeout=10)
         if status != 200:
-            raise self._away("/pinglink", status, content)
+            raise self._transport.away("/pinglink", Answer(status, content))
         try:
             return msgspec.json.decode(content, type=PingReply)
         except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -139,120 +110,39 @@ class EdgeClient:
 
         Raises LogsError or AwayError before the first byte, and AwayError where the log breaks off.
         """
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
-        headers = {**self._headers("/getLogs"), "Connection": "close"}
-        try:
-            response = await self._session.get(
-                self.base + "/getLogs", data=msgspec.json.encode(request), headers=headers, timeout=timeout
-            )
-        except _FOREIGN as error:
-            raise self._away("/getLogs", 0, _plain(error).encode()) from error
-        try:
-            if response.status in (400, 404):
-                raise LogsError(words(await response.read()), response.status)
-            if response.status != 200:
-                raise self._away("/getLogs", response.status, await response.read())
-            yield self._pieces(response.content)
-        finally:
-            response.close()
+        async with self._transport.stream("/getLogs", msgspec.json.encode(request)) as (status, pieces):
+            if status != 200:
+                content = b"".join([piece async for piece in pieces])
+                if status in (400, 404):
+                    raise LogsError(words(content), status)
+                raise self._transport.away("/getLogs", Answer(status, content))
+            yield pieces
 
-    async def _pieces(self, content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-        try:
-            async for piece in content.iter_any():
-                yield piece
-        except _FOREIGN as error:
-            raise self._away("/getLogs", 0, _plain(error).encode()) from error
+    async def _change(self, path: str, message: Json) -> tuple[int, bytes]:
+        """Send what changes a pod; BusyError or AwayError where it is to be sent again."""
+        answer = await self._batcher.call(path, msgspec.json.encode(message))
+        if answer.status == 429 and path == "/create" and (reason := _reason(answer.content, "")):
+            raise BusyError(words(answer.content), reason, self._transport.away(path, answer).retry_after)
+        return self._taken(path, answer)
 
-    async def _call(
-        self,
-        method: str,
-        path: str,
-        body: bytes | None,
-        *,
-        timeout: float = 30.0,
-        params: Mapping[str, str] | Sequence[tuple[str, str]] = (),
-    ) -> tuple[int, bytes]:
-        if path in _WRITES and (refusal := self.fence.refusal()):
-            raise AwayError(f"{path}: {refusal}")
-        headers = self._headers(path)
-        limits = aiohttp.ClientTimeout(total=timeout, sock_connect=10)
-        try:
-            async with self._session.request(
-                method, self.base + path, data=body, headers=headers, timeout=limits, params=params
-            ) as response:
-                content = await response.read()
-                if response.status in (429, 503):
-                    away = self._away(path, response.status, content, response.headers.get("Retry-After", ""))
-                    if response.status == 429 and path == "/create" and (reason := _reason(content, "")):
-                        raise BusyError(words(content), reason, away.retry_after)
-                    raise away
-                return response.status, content
-        except _FOREIGN as error:
-            raise self._away(path, 0, _plain(error).encode()) from error
+    async def _call(self, method: str, target: str, body: bytes | None, *, timeout: float = 30.0) -> tuple[int, bytes]:
+        return self._taken(target, await self._transport.send(method, target, body, timeout=timeout))
 
-    def _headers(self, path: str) -> dict[str, str]:
-        headers = {
-            "InterLink-Http-Session": f"{_OPERATIONS[path]}#{next(self._numbers)}",
-            "Content-Type": "application/json",
-        }
-        return {**headers, **self.token.headers()}
+    def _taken(self, target: str, answer: Answer) -> tuple[int, bytes]:
+        if answer.status in (429, 503):
+            raise self._transport.away(target.partition("?")[0], answer)
+        return answer.status, answer.content
 
     def _decode(self, path: str, status: int, content: bytes, kind: type[T]) -> T:
         if status != 200:
-            raise self._away(path, status, content)
+            raise self._transport.away(path, Answer(status, content))
         try:
             return msgspec.json.decode(content, type=kind)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise AwayError(f"{self.name}{path} answered what is no InterLink reply: {error}") from error
 
-    def _away(self, path: str, status: int, content: bytes, retry_after: str = "") -> AwayError:
-        said = words(content)
-        if status == 0:
-            return AwayError(f"InterLink at {self.name} cannot be reached: {said}")
-        if status in (401, 403):
-            return AwayError(
-                f"InterLink at {self.name} does not accept the virtual kubelet's token ({status}: {said}); "
-                "check the file that VKTokenFile names"
-            )
-        after = float(retry_after) if retry_after.isdigit() else 0.0
-        return AwayError(f"InterLink at {self.name} answered {path} with {status}: {said}", after)
-
-
-def words(content: bytes) -> str:
-    """Return what an error body says: the description, else the title, else the text itself."""
-    text = content[:_LONGEST].decode("utf-8", "replace").strip()
-    document = _document(content)
-    said = document.get("description") or document.get("title") or document.get("message")
-    return str(said)[:_LONGEST] if said else text or "no words"
-
 
 def _reason(content: bytes, default: str = "Refused") -> str:
     """Return the reason that an error body's title is, the default where it is none."""
-    title = _document(content).get("title")
+    title = document(content).get("title")
     return title if isinstance(title, str) and _REASON.fullmatch(title) else default
-
-
-def _document(content: bytes) -> Json:
-    """Return an error body's JSON object, an empty one where it is none."""
-    try:
-        document = msgspec.json.decode(content)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return {}
-    return document if isinstance(document, dict) else {}
-
-
-def _plain(error: BaseException) -> str:
-    """Return a connection's failure in the system's words, without the client library's own."""
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return error.os_error.strerror or str(error.os_error)
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    return str(error) or type(error).__name__
-
-
-def _with_port(url: str, port: int) -> str:
-    scheme, _, rest = url.rstrip("/").partition("://")
-    host, slash, path = rest.partition("/")
-    if ":" not in host.rpartition("]")[2]:
-        host = f"{host}:{port}"
-    return f"{scheme}://{host}{slash}{path}"

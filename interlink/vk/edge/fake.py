@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from interlink.wire.batch import Answer, BatchReply
 from interlink.wire.messages import CLUSTER_ANNOTATION, Changes, CreateReply, PingReply, PodStatus, Resources
 
 Json = dict[str, Any]
@@ -28,10 +29,12 @@ class FakeEdge:
         self.updates: dict[str, list[Json]] = {}
         self.deleted: dict[str, list[Json]] = {}
         self.requests: list[tuple[str, str]] = []
+        #: The sessions of each batch's calls.
+        self.batches: list[list[str]] = []
         #: A status and body to answer every request, or those on one path, with: {"": (503, {...})}.
         self.failures: dict[str, tuple[int, Json]] = {}
         self.reply = PingReply(
-            extensions=["changes", "update", "log-streams", "address"],
+            extensions=["changes", "update", "log-streams", "address", "batch"],
             resources=Resources(cpu="128", memory="512Gi", pods="1000"),
         )
         #: What the last ping asked about.
@@ -123,20 +126,30 @@ class FakeEdge:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         document: Any = msgspec.json.decode(body) if body else None
-        self.requests.append((request.path, _uid_of(document)))
-        failure = self.failures.get(request.path) or self.failures.get("")
+        return await self._answer(request, request.path, document)
+
+    async def _answer(self, request: web.Request, path: str, document: Any) -> web.StreamResponse:
+        self.requests.append((path, _uid_of(document)))
+        failure = self.failures.get(path) or self.failures.get("")
         if failure:
             return _json(failure[1], failure[0])
         handler = {
             "/create": self._create,
             "/update": self._update,
             "/delete": self._delete,
+            "/batch": self._batch,
             "/status": self._status,
             "/changes": self._changes,
             "/pinglink": self._ping,
             "/getLogs": self._logs,
-        }.get(request.path)
+        }.get(path)
         return await handler(request, document) if handler else _json({"title": "not found"}, 404)
+
+    async def _batch(self, request: web.Request, document: Any) -> web.StreamResponse:
+        calls = document["calls"]
+        self.batches.append([call["session"] for call in calls])
+        answers = await asyncio.gather(*(self._answer(request, call["path"], call["body"]) for call in calls))
+        return _json(BatchReply(answers=[_as_answer(answer) for answer in answers]))
 
     async def _create(self, _request: web.Request, document: Any) -> web.StreamResponse:
         await self.gate.wait()
@@ -227,6 +240,12 @@ def _uid_of(document: Any) -> str:
         return ""
     pod = document.get("pod") or document
     return str((pod.get("metadata") or {}).get("uid") or document.get("PodUID") or "")
+
+
+def _as_answer(response: web.StreamResponse) -> Answer:
+    """Return what a batch says of an answer that a call alone would have had."""
+    body = response.body if isinstance(response, web.Response) and isinstance(response.body, bytes) else b""
+    return Answer(status=response.status, body=body.decode())
 
 
 def _text(volume: Json, document: Json) -> dict[str, str]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from interlink.wire.messages import (
     EXTENSION_ADDRESS,
+    EXTENSION_BATCH,
     EXTENSION_CHANGES,
     EXTENSION_STREAMS,
     EXTENSION_UPDATE,
@@ -51,6 +52,11 @@ class Link:
     def has_streams(self) -> bool:
         """Whether the plugin can tell a log's two streams apart."""
         return bool(self.reply and EXTENSION_STREAMS in (self.reply.extensions or []))
+
+    @property
+    def has_batch(self) -> bool:
+        """Whether the plugin takes several calls in one request."""
+        return bool(self.reply and EXTENSION_BATCH in (self.reply.extensions or []))
 
     @property
     def has_address(self) -> bool:

@@ -61,7 +61,7 @@ def test_an_empty_status_request_is_answered_from_what_passed_through(client: fa
 
 def test_the_plugins_word_about_itself_comes_through_the_ping(client: falcon.testing.TestClient) -> None:
     for method in ("GET", "POST"):
-        assert client.simulate_request(method, "/pinglink").json["extensions"] == ["changes", "update"]
+        assert client.simulate_request(method, "/pinglink").json["extensions"] == ["changes", "update", "batch"]
 
 
 def test_a_ping_about_parts_of_the_site_is_passed_on(client: falcon.testing.TestClient) -> None:

@@ -68,7 +68,7 @@ def test_new_contents_are_taken_for_a_pod_that_runs(client: falcon.testing.TestC
 
 def test_an_empty_status_request_is_a_ping(client: falcon.testing.TestClient) -> None:
     for body in (b"[]", b"null"):
-        assert client.simulate_get("/status", body=body).json["extensions"] == ["changes", "update"]
+        assert client.simulate_get("/status", body=body).json["extensions"] == ["changes", "update", "batch"]
 
 
 def test_a_ping_may_ask_about_parts_of_the_site(client: falcon.testing.TestClient) -> None:

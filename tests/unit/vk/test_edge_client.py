@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from interlink.vk.edge.client import EdgeClient, words
+from interlink.vk.edge.client import EdgeClient
 from interlink.vk.edge.errors import AwayError, BusyError, DeletedError, RefusedError, UnknownPodError
 from interlink.vk.edge.fake import FakeEdge
 from interlink.vk.edge.link import Link
+from interlink.vk.edge.transport import Transport, words
 from interlink.vk.tokenfile import TokenFile
 
 POD = {"metadata": {"uid": "u", "name": "p"}}
@@ -24,7 +25,7 @@ async def edge() -> AsyncIterator[FakeEdge]:
 
 @pytest.fixture
 async def client(edge: FakeEdge) -> AsyncIterator[EdgeClient]:
-    client = EdgeClient("http://127.0.0.1", edge.port, TokenFile(None))
+    client = EdgeClient(Transport("http://127.0.0.1", edge.port, TokenFile(None)))
     yield client
     await client.close()
 
@@ -122,7 +123,7 @@ async def test_any_text_is_a_ping_reply(body: bytes, tmp_path: Path) -> None:
     runner = web.AppRunner(app)
     await runner.setup()
     await web.UnixSite(runner, str(tmp_path / "s")).start()
-    client = EdgeClient(f"unix://{tmp_path}/s", 0, TokenFile(None))
+    client = EdgeClient(Transport(f"unix://{tmp_path}/s", 0, TokenFile(None)))
     assert (await client.ping()).extensions is None
     await client.close()
     await runner.cleanup()
@@ -154,9 +155,9 @@ def test_token_is_read_again(tmp_path: Path) -> None:
     ],
 )
 async def test_addresses(url: str, base: str) -> None:
-    client = EdgeClient(url, 3000, TokenFile(None))
-    assert client.base == base
-    await client.close()
+    transport = Transport(url, 3000, TokenFile(None))
+    assert transport.base == base
+    await transport.close()
 
 
 async def test_a_loop_that_is_ended_while_somebody_doubts_ends() -> None:
