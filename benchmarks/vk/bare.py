@@ -5,8 +5,8 @@ can do without; what it does not do is everything else. Its rate is what kube-ap
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from benchmarks.vk.cluster import Cluster, at_once
@@ -18,6 +18,7 @@ from interlink.wire.messages import PodStatus
 
 Json = dict[str, Any]
 
+PODS = "/api/v1/pods"
 #: What the virtual kubelet tells of each pod that the mock plugin runs.
 EVENTS = (
     ("Created", "Created job mock-00000000-0000-0000-0000-000000000000"),
@@ -29,13 +30,10 @@ EVENTS = (
 async def lives(cluster: Cluster, node: str, count: int) -> None:
     """Live so many pods' lives on a node of this name, and write their events for as long as that takes."""
     events = Events(cluster.api, node)
-    sender = asyncio.create_task(events.run())
-    try:
-        async with _watched(cluster.api, node):
-            await at_once(_life(cluster, events, node, index) for index in range(count))
-    finally:
-        sender.cancel()
-        await asyncio.gather(sender, return_exceptions=True)
+    selector = {"fieldSelector": f"spec.nodeName={node}"}
+    version = [version async for _, version in cluster.api.pages(PODS, selector)][-1]
+    async with _beside(events.run()), _beside(_watch(cluster.api, {**selector, "resourceVersion": version})):
+        await at_once(_life(cluster, events, node, index) for index in range(count))
 
 
 async def _life(cluster: Cluster, events: Events, node: str, index: int) -> None:
@@ -65,20 +63,19 @@ def _word(pod: Json, began: str, ended: bool) -> PodStatus:
     )
 
 
+async def _watch(api: ApiServer, params: dict[str, str]) -> None:
+    """Watch pods, as whoever serves a node does; what comes is not looked at. Raises ApiError."""
+    async for _ in api.stream(PODS, {**params, "watch": "1", "timeoutSeconds": "3000"}, silence=3600):
+        pass
+
+
 @asynccontextmanager
-async def _watched(api: ApiServer, node: str) -> AsyncIterator[None]:
-    """Watch the node's pods meanwhile, as whoever serves it does; what comes is not looked at."""
-    selector = {"fieldSelector": f"spec.nodeName={node}"}
-    version = [version async for _, version in api.pages("/api/v1/pods", selector)][-1]
-
-    async def watch() -> None:
-        params = {**selector, "watch": "1", "resourceVersion": version, "timeoutSeconds": "3000"}
-        async for _ in api.stream("/api/v1/pods", params, silence=3600):
-            pass
-
-    task = asyncio.create_task(watch())
+async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Do something else for the time of the block; what it failed with is raised at the end."""
+    task = asyncio.create_task(work)
     try:
         yield
     finally:
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        with suppress(asyncio.CancelledError):
+            await task

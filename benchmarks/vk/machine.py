@@ -6,7 +6,8 @@ other.
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,24 +27,22 @@ class Shares:
 
     def of(self, whom: str, things: int) -> float:
         """Return their milliseconds for each of so many things."""
-        return self.by.get(whom, 0.0) * 1000 / things
+        return self.by[whom] * 1000 / things
 
     @property
     def unused(self) -> float:
         """What nobody took, in per cent of all cores' time."""
         return 100 * self.idle / (self.idle + sum(self.by.values()))
 
-    def count(self, stack: Stack) -> Callable[[], None]:
-        """Count from now on, until the returned function is called."""
+    @contextmanager
+    def counted(self, stack: Stack) -> Iterator[None]:
+        """Add what was taken in the time of the block. Raises CannotMeasureError where a service has ended."""
         before = _look(stack)
-
-        def end() -> None:
-            after = _look(stack)
-            self.idle += after.idle - before.idle
-            for whom, seconds in after.by.items():
-                self.by[whom] = self.by.get(whom, 0.0) + seconds - before.by[whom]
-
-        return end
+        yield
+        after = _look(stack)
+        self.idle += after.idle - before.idle
+        for whom, seconds in after.by.items():
+            self.by[whom] = self.by.get(whom, 0.0) + seconds - before.by[whom]
 
 
 def figures(what: str, things: int, shares: Shares, bare: Shares) -> Iterable[Figure]:

@@ -116,17 +116,17 @@ class Measure:
         async with Watch(self.cluster, time.time) as watch:
             for number in range(self.sizes.rounds):
                 await within(self.cluster.events_settled())
-                before, began, end = await self.cluster.count_events(), time.monotonic(), others.count(self.stack)
+                before, began = await self.cluster.count_events(), time.monotonic()
                 # A name for each turn: pods of a node that is missing for 40 s are removed by kube-controller-manager.
-                await within(bare.lives(self.cluster, f"{self.cluster.node}-bare-{number}", count))
+                with others.counted(self.stack):
+                    await within(bare.lives(self.cluster, f"{self.cluster.node}-bare-{number}", count))
                 alone += time.monotonic() - began
-                end()
                 middle = await self.cluster.count_events()
                 await within(self.cluster.events_settled())
-                settled, began, end = await self.cluster.count_events(), time.monotonic(), shares.count(self.stack)
-                await within(at_once((self._life(watch) for _ in range(count)), LIVING))
+                settled, began = await self.cluster.count_events(), time.monotonic()
+                with shares.counted(self.stack):
+                    await within(at_once((self._life(watch) for _ in range(count)), LIVING))
                 ours += time.monotonic() - began
-                end()
                 done, told = (number + 1) * count, await self.cluster.count_events() - settled
                 say(f"round {number + 1}: bare loop {done / alone:.0f}/s, end to end {done / ours:.0f}/s so far")
                 say(f"events meanwhile: {middle - before} of the bare loop's pods, {told} of the others")
