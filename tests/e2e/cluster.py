@@ -92,6 +92,15 @@ class Cluster:
                    "--namespace", self.namespace, "logs", "-f", name, *options]  # fmt: skip
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
+    def log_of_end(self, name: str, *words: str, container: str = "main") -> str:
+        """Have kubectl end the pod once its log is followed, and return the log from its begin to its end."""
+        with self.follow(name, "-c", container) as reader:
+            assert reader.stdout is not None
+            # The object may go soon after the words, and nobody can follow its log then.
+            first = reader.stdout.readline()
+            self.kubectl(*words)
+            return first + reader.stdout.read()
+
     def events(self, name: str) -> list[Object]:
         """Return the pod's events."""
         selector = f"involvedObject.name={name}"

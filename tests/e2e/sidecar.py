@@ -76,6 +76,13 @@ class Sidecar:
         """Ask for the pod's job; return the HTTP status and the answer."""
         return self.ask("create", {"pod": pod, "container": []}, wait)
 
+    def create_once_slurm_answers(self, pod: Json) -> tuple[int, Json]:
+        """As ``create``, but not with the 503 of a sidecar that met Slurm away and asks it again after 2 s only.
+
+        Right after a change of slurm.conf that may be so.
+        """
+        return wait_for("Slurm to answer", lambda: self.create(pod), lambda answer: answer[0] != 503, within=30)
+
     def delete(self, pod: Json) -> int:
         """Ask for the pod's end; return the HTTP status."""
         return self.ask("delete", pod)[0]

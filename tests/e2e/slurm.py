@@ -35,7 +35,7 @@ class Slurm:
 
     def living(self, uid: str) -> dict[int, str]:
         """Return only the pod's jobs that have not ended."""
-        return {job: state for job, state in self.jobs(uid).items() if state in LIVING}
+        return self.all_living().get(uid, {})
 
     def job(self, uid: str) -> dict[str, str]:
         """Return `scontrol show job` of the pod's one job."""

@@ -16,11 +16,7 @@ def test_deletion_asks_the_container_waits_for_the_job_and_then_removes_the_obje
 ) -> None:
     uid = cluster.start("deleted", script=TRAP)["metadata"]["uid"]
     wait_for("the container", lambda: "ready" in cluster.logs("deleted") if _running(cluster, "deleted") else False)
-    with cluster.follow("deleted") as reader:
-        assert reader.stdout is not None
-        assert reader.stdout.readline() == "ready\n", "it is followed before the object may go"
-        cluster.kubectl("delete", "pod", "deleted", "--wait=false")
-        assert "asked to end" in reader.stdout.read()
+    assert "asked to end" in cluster.log_of_end("deleted", "delete", "pod", "deleted", "--wait=false")
     cluster.wait_gone("deleted")
     assert slurm.living(uid) == {}
 

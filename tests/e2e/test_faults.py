@@ -147,6 +147,7 @@ def test_a_controller_that_hangs_loses_nothing(cluster: Cluster, slurm: Slurm, b
         assert cluster.pod("patient")["status"]["phase"] == "Pending"
     finally:
         bed.site(["pkill", "--signal", "CONT", "--exact", "slurmctld"])
+    # A submit that was never answered is in doubt for 60 s, and the virtual kubelet's pauses grow to 60 s.
     assert cluster.wait_phase("patient", "Succeeded", "Failed", within=180)["status"]["phase"] == "Succeeded"
     assert len(slurm.jobs(uid)) == 1
 

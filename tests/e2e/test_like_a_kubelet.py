@@ -111,7 +111,8 @@ def test_phases_and_conditions_of_failing_containers_are_a_kubelets_under_each_r
         pairs = {name: (shapes.get(f"{name}-real", {}), shapes.get(f"{name}-virtual", {})) for _, _, name in names}
         return {name: pair for name, pair in pairs.items() if "phase" not in pair[0] or pair[0] != pair[1]}
 
-    wait_for("all to settle, and to be the same", differ, lambda pairs: not pairs, within=180)
+    # Two kubelets start a dozen pods each on two cores, and wait 10 and 20 s before they start a container again.
+    wait_for("all to settle, and to be the same", differ, lambda pairs: not pairs, within=120)
     phases = {name: shapes[f"{name}-virtual"]["phase"] for _, _, name in names}
     assert phases == {
         "init-never": "Failed", "init-onfailure": "Pending", "init-always": "Pending",

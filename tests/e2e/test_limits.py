@@ -6,7 +6,6 @@ import pytest
 
 from tests.e2e.sidecar import Json, Sidecar, own_sidecar, small_pod, state_of
 from tests.e2e.site import setting
-from tests.e2e.waiting import wait_for
 from tests.testbed.bed import Bed
 
 
@@ -50,8 +49,7 @@ def test_a_job_that_slurm_kills_for_its_memory_is_oom_killed(bed: Bed, sidecar: 
     # More than the job may have, and no limit of the container's own, which the runner would look after.
     pod["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "1", "memory": "64Mi"}}
     with setting(bed, "JobAcctGatherParams", "OverMemoryKill"):
-        # Right after the change the sidecar may have met Slurm away, and asks again after 2 s only.
-        wait_for("the job", lambda: sidecar.create(pod), lambda answer: answer[0] == 200, within=30)
+        assert sidecar.create_once_slurm_answers(pod)[0] == 200
         status = sidecar.wait_ended(pod)
     assert (status["reason"], "out of memory" in status["message"]) == ("OOMKilled", True), status
     ended = state_of(status)["terminated"]

@@ -36,7 +36,7 @@ def test_a_deleted_pods_ranks_are_all_asked_to_end_and_end_with_it(cluster: Clus
     cluster.start("asked", containers=[ring("0", "wait")], annotations=ANNOTATIONS)
     cluster.wait_phase("asked", "Running")
     wait_for("the ring", lambda: cluster.logs("asked").count("rank "), lambda count: count == 4)
-    log = end(cluster, "asked", "delete", "pod", "asked", "--wait=false")
+    log = cluster.log_of_end("asked", "delete", "pod", "asked", "--wait=false")
     assert sorted(re.findall(r"^rank (\d) was told$", log, re.MULTILINE)) == ["0", "1", "2", "3"]
     cluster.wait_gone("asked")
 
@@ -45,7 +45,7 @@ def test_every_rank_has_its_grace_period_and_its_image_whichever_ends_first(clus
     """The last one reads of the image what nobody has read before."""
     slow = "i=$SLURM_LOCALID; sleep $((i * 2)); cat /bin/busybox | wc -c; echo $SLURM_PROCID left; exit 0"
     start_shells(cluster, "slow", f"trap '{slow}' TERM; echo ready; while :; do sleep 0.1; done")
-    log = end(cluster, "slow", "delete", "pod", "slow", "--wait=false")
+    log = cluster.log_of_end("slow", "delete", "pod", "slow", "--wait=false")
     assert sorted(re.findall(r"^(\d) left$", log, re.MULTILINE)) == ["0", "1", "2", "3"]
     sizes = re.findall(r"^(\d{4,})$", log, re.MULTILINE)
     assert (len(sizes), len(set(sizes))) == (4, 1)
@@ -55,7 +55,7 @@ def test_every_rank_has_its_grace_period_and_its_image_whichever_ends_first(clus
 def test_ranks_that_stay_are_killed_on_both_nodes_when_the_grace_period_is_over(cluster: Cluster, slurm: Slurm) -> None:
     start_shells(cluster, "stay", f"{STAY} # {cluster.namespace}")
     began = time.monotonic()
-    log = end(cluster, "stay", "delete", "pod", "stay", "--wait=false", "--grace-period=5")
+    log = cluster.log_of_end("stay", "delete", "pod", "stay", "--wait=false", "--grace-period=5")
     assert log.count("told") == 4
     assert time.monotonic() - began >= 5
     cluster.wait_gone("stay")
@@ -101,16 +101,6 @@ def start_shells(cluster: Cluster, name: str, script: str, annotations: Object |
     cluster.wait_phase(name, "Running")
     wait_for("the shells", lambda: cluster.logs(name).count("ready"), lambda seen: seen == count)
     return uid
-
-
-def end(cluster: Cluster, name: str, *words: str) -> str:
-    """Run kubectl, and return the pod's log to its end."""
-    with cluster.follow(name) as reader:
-        assert reader.stdout is not None
-        # Its first line says that it is followed: the object may go soon after the words.
-        first = reader.stdout.readline()
-        cluster.kubectl(*words)
-        return first + reader.stdout.read()
 
 
 def processes(slurm: Slurm, pattern: str) -> dict[str, list[str]]:

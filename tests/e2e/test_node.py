@@ -46,7 +46,7 @@ def test_its_lease_is_renewed(bed: Bed) -> None:
         return bed.kubectl("-n", "kube-node-lease", "get", "lease", "interlink", "-o", "jsonpath={.spec.renewTime}")
 
     first = renewed()
-    wait_for("a renewed lease (every 10 s)", renewed, lambda seen: seen != first, within=30)
+    wait_for("a renewed lease (every 10 s)", renewed, lambda seen: seen != first, within=25)
 
 
 def test_it_runs_in_the_cluster_on_the_real_kubelet(bed: Bed) -> None:

@@ -40,12 +40,8 @@ def test_hooks_and_readiness_act_in_the_container_itself_and_over_its_network(cl
     assert ready(seen) == {"web": False, "tcp": True}
     assert cluster.logs("probed", "-c", "web") == "hook of a 'b' $(c) in /tmp\n"
     cluster.kubectl("wait", "--for=condition=Ready", "pod/probed", "--timeout=60s", timeout=70)
-    with cluster.follow("probed", "-c", "web") as following:
-        assert following.stdout is not None
-        assert following.stdout.readline().startswith("hook of"), "it is followed before the object may go"
-        cluster.kubectl("delete", "pod", "probed", "--wait=false")
-        said = following.stdout.read()
-    assert said.splitlines() == ["preStop", "asked"]
+    said = cluster.log_of_end("probed", "delete", "pod", "probed", "--wait=false", container="web")
+    assert said.splitlines()[1:] == ["preStop", "asked"]
     cluster.wait_gone("probed")
 
 

@@ -45,8 +45,8 @@ def flagged(script: str, flags: str, **spec: object) -> Json:
 
 def created(sidecar: Sidecar, slurm: Slurm, pod: Json) -> int:
     """Have the pod's job made; return its id."""
-    # Right after a change of slurm.conf the sidecar may have met Slurm away, and asks again after 2 s only.
-    wait_for("the job", lambda: sidecar.create(pod), lambda answer: answer[0] == 200, within=30)
+    code, answer = sidecar.create_once_slurm_answers(pod)
+    assert code == 200, answer
     (job,) = slurm.jobs(pod["metadata"]["uid"])
     return job
 

@@ -53,7 +53,7 @@ def test_each_start_has_an_id_of_its_own_which_is_told_while_its_hook_runs(site:
 
 
 def test_a_post_start_hook_that_fails_ends_the_container_and_says_so(site: Site) -> None:
-    # A signal that comes before the shell has set its trap is another test's.
+    # It fails once the shell has set its trap.
     hook = run("until grep -qs ready $INTERLINK_MOUNTS/s/story; do sleep 0.05; done; echo no way; exit 1")
     main = shell(TELL + f"trap 'exit 6' TERM; tell ready; {LOOP}", post_start=hook, mounts=MOUNT)
     assert site.run(site.plan(main, volumes=SHARED)) == 1

@@ -104,7 +104,9 @@ async def test_a_standby_looks_at_the_lease_and_does_nothing_else(world: World, 
     async with replicas(world, eventually) as (leader, standby):
         assert leader.serves_the_kubelet_port()
         object.__setattr__(leader.access, "server", "http://127.0.0.1:1")
-        await asyncio.sleep(0.1)  # what it had under way has arrived
+        looked = world.api.count("GET", LEASE)
+        # Two looks of the standby later all has arrived that the leader had under way.
+        await eventually(lambda: world.api.count("GET", LEASE) >= looked + 2)
         world.api.requests.clear()
         looked = world.api.count("GET", LEASE)
         await eventually(lambda: world.api.count("GET", LEASE) >= looked + 3)
