@@ -41,27 +41,27 @@ class Link:
     @property
     def has_changes(self) -> bool:
         """Whether the plugin offers the changes long poll."""
-        return bool(self.reply and EXTENSION_CHANGES in (self.reply.extensions or []))
+        return self._offers(EXTENSION_CHANGES)
 
     @property
     def has_update(self) -> bool:
         """Whether the plugin takes what changes of pods that run."""
-        return bool(self.reply and EXTENSION_UPDATE in (self.reply.extensions or []))
+        return self._offers(EXTENSION_UPDATE)
 
     @property
     def has_streams(self) -> bool:
         """Whether the plugin can tell a log's two streams apart."""
-        return bool(self.reply and EXTENSION_STREAMS in (self.reply.extensions or []))
+        return self._offers(EXTENSION_STREAMS)
 
     @property
     def has_batch(self) -> bool:
         """Whether the plugin takes several calls in one request."""
-        return bool(self.reply and EXTENSION_BATCH in (self.reply.extensions or []))
+        return self._offers(EXTENSION_BATCH)
 
     @property
     def has_address(self) -> bool:
         """Whether the plugin puts a pod's address in where it is asked for."""
-        return bool(self.reply and EXTENSION_ADDRESS in (self.reply.extensions or []))
+        return self._offers(EXTENSION_ADDRESS)
 
     def up(self, reply: PingReply) -> None:
         """Take a ping's answer."""
@@ -94,6 +94,9 @@ class Link:
         except TimeoutError:
             return
         self._doubted.clear()
+
+    def _offers(self, extension: str) -> bool:
+        return bool(self.reply and extension in (self.reply.extensions or []))
 
     def _set(self, reachable: bool) -> None:
         changed, self.reachable = reachable != self.reachable, reachable
