@@ -156,8 +156,8 @@ def test_a_drain_takes_one_replica_at_a_time(deployed: Deployed, readiness: set[
     with pytest.raises(CommandError, match="disruption budget"):
         evict(standby)
     began = time.monotonic()
-    # The standby, or the drained one's successor: whichever looks first. 30 s are what is promised.
-    wait_for("another one to lead", deployed.leader, lambda name: name not in ("", leader), within=30)
+    # The standby, or the drained one's successor: whichever looks first.
+    wait_for("another one to lead", deployed.leader, lambda name: name not in ("", leader), within=25)
     print(f"drained leader: taken over after {time.monotonic() - began:.1f} s")
     assert leader not in deployed.wait_whole()
     wait_for("the budget to let one go", may_go, lambda seen: seen == "1")

@@ -16,7 +16,9 @@ def test_deletion_asks_the_container_waits_for_the_job_and_then_removes_the_obje
 ) -> None:
     uid = cluster.start("deleted", script=TRAP)["metadata"]["uid"]
     wait_for("the container", lambda: "ready" in cluster.logs("deleted") if _running(cluster, "deleted") else False)
-    assert "asked to end" in cluster.log_of_end("deleted", "delete", "pod", "deleted", "--wait=false")
+    log = cluster.log_of_end("deleted", "delete", "pod", "deleted", "--wait=false")
+    assert log.startswith("ready\n")
+    assert "asked to end" in log
     cluster.wait_gone("deleted")
     assert slurm.living(uid) == {}
 
