@@ -137,6 +137,7 @@ class VirtualNode:
         self.updates = PodUpdates(context)
         self.pods = PodController(context, self.updates)
         self.store.on_listed = self.pods.look_at_all
+        self.node.on_registered = self.queue.kick
         shared.services.listeners.append(self.queue.kick)
         shared.link.listeners.append(self._on_link)
 

@@ -14,6 +14,7 @@ from typing import Any
 from interlink.config.nodes import NodeSettings
 from interlink.vk.apiserver.client import ApiServer
 from interlink.vk.apiserver.errors import ApiError, ConflictError, NotFoundError
+from interlink.vk.backoff import Backoff
 from interlink.vk.edge.link import Link
 from interlink.vk.events import Events
 from interlink.vk.node import spec
@@ -28,6 +29,10 @@ log = logging.getLogger(__name__)
 Json = dict[str, Any]
 
 HEARTBEAT_SECONDS = 300.0
+#: Pauses between attempts to write the node, in seconds: those of the kubelet's registerWithAPIServer.
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 7.0
+#: The longest pause that kube-apiserver may ask for, in seconds: the loop's pulse must be felt meanwhile.
+LONGEST_WISH = 60.0
 #: The event at each stage of a walltime.
 _STAGES = {
     Stage.OPEN: ("WalltimeBegins", "the node's walltime was set anew"),
@@ -63,22 +68,34 @@ class NodeController:
         self._was_away = False
         self._part_missed = False
         self.on_life: Callable[[], None] = lambda: None
+        #: Called once, as soon as kube-apiserver has the node object.
+        self.on_registered: Callable[[], None] = lambda: None
         link.listeners.append(self._tell)
 
     async def run(self) -> None:
-        """Reconcile after each ping, for ever."""
+        """Reconcile after each ping, for ever; what fails is tried again with growing pauses."""
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         news = self.link.news
         while True:
             await news.wait()
             news = self.link.news
-            try:
-                await self.reconcile()
-            except ConflictError as error:
-                log.info("node %s: changed by somebody else meanwhile: %s", self.settings.name, error)
-                self.link.doubt()
-            except ApiError as error:
-                log.warning("node %s: %s; trying again", self.settings.name, error)
-            self.on_life()
+            while (again := await self._try(backoff)) is not None:
+                await asyncio.sleep(again)
+
+    async def _try(self, backoff: Backoff) -> float | None:
+        """Reconcile; return the seconds after which to try again where that failed."""
+        again = None
+        try:
+            await self.reconcile()
+            backoff.reset()
+        except ConflictError as error:
+            log.info("node %s: changed by somebody else meanwhile: %s", self.settings.name, error)
+            again = backoff.next()
+        except ApiError as error:
+            again = max(backoff.next(), min(error.retry_after, LONGEST_WISH))
+            log.warning("node %s: %s; trying again in %.1f s", self.settings.name, error, again)
+        self.on_life()
+        return again
 
     async def reconcile(self) -> None:
         """Bring the node object into line. Raises ApiError."""
@@ -88,6 +105,8 @@ class NodeController:
             node = await self._register()
         if self.uid and node["metadata"]["uid"] != self.uid:
             log.warning("node %s was made anew by somebody else", self.settings.name)
+        elif not self.uid:
+            self.on_registered()
         self.uid = node["metadata"]["uid"]
         self._age(node)
         await self._write(node)
