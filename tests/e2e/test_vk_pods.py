@@ -111,8 +111,12 @@ async def test_the_object_outlives_its_grace_period_until_the_job_has_ended(worl
         assert not world.proxy.count("DELETE")
         world.edge.say(uid, KILLED, ended=True)
         await until("the object to go", world.phases, lambda seen: not seen)
-    about = [f"{method} {path}" for _, method, path, _ in world.proxy.requests if path.startswith(f"{world.pods}/p")]
-    assert about[-2:] == [f"PATCH {world.pods}/p/status", f"DELETE {world.pods}/p"], "its last status before its end"
+    about = [
+        f"{method} {path.partition('?')[0]}"
+        for _, method, path, _ in world.proxy.requests
+        if path.startswith(f"{world.pods}/p")
+    ]
+    assert about[-2:] == [f"PUT {world.pods}/p/status", f"DELETE {world.pods}/p"], "its last status before its end"
 
 
 async def test_a_finalizer_is_waited_for_and_not_pressed(world: Scene) -> None:
@@ -159,20 +163,21 @@ async def test_who_takes_a_pods_name_between_a_decision_and_its_write_lives(
     new: dict[str, str] = {}
 
     async def replace(method: str, path: str) -> None:
-        name = path.removeprefix(f"{world.pods}/").removesuffix("/status")
-        if (method, name) in (("PATCH", "patched"), ("DELETE", "deleted")) and name not in new:
+        name = path.partition("?")[0].removeprefix(f"{world.pods}/").removesuffix("/status")
+        if (method, name) in (("PUT", "written"), ("DELETE", "deleted")) and name not in new:
             await world.delete(name, old[name], grace=0)
             new[name] = await world.create(name)
 
     async with world.kubelet():
-        old = await running(world, "patched", "deleted")
+        old = await running(world, "written", "deleted")
         world.proxy.before = replace
-        world.edge.say(old["patched"], DONE, ended=True)
+        world.edge.say(old["written"], DONE, ended=True)
         await world.delete("deleted", old["deleted"])
         await until("the jobs of the new ones", lambda: len(new) == 2 and set(new.values()) <= set(world.edge.created))
         writes = [answer for answer in world.proxy.answers if answer[0] != "GET" and "/pods/" in answer[1]]
-        refused = {answer for answer in writes if answer[2] >= 400}
-        assert refused == {("PATCH", f"{world.pods}/patched/status", 422), ("DELETE", f"{world.pods}/deleted", 409)}
+        refused = {(method, path.partition("?")[0], code) for method, path, code in writes if code >= 400}
+        status = f"{world.pods}/written/status"
+        assert refused == {("PUT", status, 409), ("PATCH", status, 422), ("DELETE", f"{world.pods}/deleted", 409)}
         assert "refuses what we say" not in caplog.text
         await asyncio.sleep(1)
         for name, uid in new.items():
@@ -194,7 +199,7 @@ def test_ten_idle_minutes_write_nothing_to_pods(plane: ControlPlane) -> None:
             await until("one of each", world.phases, lambda seen: seen == wanted, within=600)
             await until("its status", lambda: world.pod("waits"), lambda pod: "containerStatuses" in pod["status"], 600)
             await asyncio.sleep(30)
-            before, patches = await versions(world), world.proxy.count(f"PATCH {world.pods}")
+            before, sent = await versions(world), world.proxy.count(f" {world.pods}/")
             spared = kubelet.nodes[0].writer.spared
             for _ in range(60):
                 for uid in (waits, uids["runs"]):
@@ -202,7 +207,7 @@ def test_ten_idle_minutes_write_nothing_to_pods(plane: ControlPlane) -> None:
                 await asyncio.sleep(10)
             assert kubelet.nodes[0].writer.spared - spared > 100, "it looked, and had nothing to say"
             assert await versions(world) == before
-            assert world.proxy.count(f"PATCH {world.pods}") == patches
+            assert world.proxy.count(f" {world.pods}/") == sent
 
     with asyncio.Runner(loop_factory=partial(FastLoop, 30.0)) as runner:
         runner.run(run())
@@ -213,7 +218,7 @@ async def versions(world: Scene) -> dict[str, str]:
     return {pod["metadata"]["name"]: pod["metadata"]["resourceVersion"] for pod in await world.found()}
 
 
-async def test_foreign_conditions_survive_a_hundred_patches(world: Scene) -> None:
+async def test_foreign_conditions_survive_a_hundred_writes(world: Scene) -> None:
     gate, when = "example.com/gate", "2026-01-01T00:00:00Z"
     foreign: list[Json] = [
         {"type": gate, "status": "False", "reason": "NotYet", "message": "m", "lastTransitionTime": when},
@@ -225,14 +230,36 @@ async def test_foreign_conditions_survive_a_hundred_patches(world: Scene) -> Non
         await world.api.patch(status, {"status": {"conditions": foreign}})
         for number in range(100):
             began = {"startedAt": f"2026-01-01T00:{number // 60:02}:{number % 60:02}Z"}
-            before = world.proxy.count(f"PATCH {status}")
+            before = world.proxy.count(status)
             world.edge.say(uid, {"running": began})
-            await until("a patch", lambda: world.proxy.count(f"PATCH {status}"), partial(operator.lt, before))
+            await until("a write", lambda: world.proxy.count(status), partial(operator.lt, before))
         found = conditions(await world.pod("p"))
         assert [{key: found[each["type"]].get(key) for key in each} for each in foreign] == foreign
         assert (found["Ready"]["status"], found["Ready"]["reason"]) == ("False", "ReadinessGatesNotReady")
         await world.api.patch(status, {"status": {"conditions": [{**foreign[0], "status": "True"}]}})
         await until("Ready", lambda: world.pod("p"), lambda pod: conditions(pod)["Ready"]["status"] == "True")
+
+
+async def test_a_written_status_takes_no_field_of_the_spec_from_whom_it_belongs_to(world: Scene) -> None:
+    def owners(pod: Json) -> dict[str, Json]:
+        return {
+            each["manager"]: each["fieldsV1"] for each in pod["metadata"]["managedFields"] if "subresource" not in each
+        }
+
+    async with world.kubelet():
+        await world.create("p")
+        before = owners(await world.pod("p"))
+        uid = (await world.pod("p"))["metadata"]["uid"]
+        await until("the job", lambda: uid in world.edge.created)
+        world.edge.say(uid, RUNNING)
+        await until("the pod to run", world.phases, lambda seen: seen == {"Running": 1})
+        pod = await world.pod("p")
+    assert world.proxy.count(f"PUT {world.pods}/p/status")
+    assert not world.proxy.count(f"PATCH {world.pods}")
+    assert owners(pod) == before
+    assert [each["fieldsV1"].keys() for each in pod["metadata"]["managedFields"] if "subresource" in each] == [
+        {"f:status"}
+    ]
 
 
 @pytest.mark.parametrize(("policy", "code", "phase"), [("Never", 3, "Failed"), ("OnFailure", 0, "Succeeded")])
@@ -251,12 +278,12 @@ async def test_an_end_that_the_policy_makes_final_is_not_taken_back_in_a_loop(
         back = [{**held["status"]["containerStatuses"][0], "state": RUNNING}]
         with pytest.raises(InvalidError):
             await world.api.patch(status, {"status": {"containerStatuses": back}})
-        patches = world.proxy.count(f"PATCH {status}")
+        sent = world.proxy.count(status)
         world.edge.say(uid, RUNNING)
         await asyncio.sleep(1)
         kubelet.nodes[0].resync()
         await asyncio.sleep(0.5)
-        assert world.proxy.count(f"PATCH {status}") == patches
+        assert world.proxy.count(status) == sent
         assert state(await world.pod("p"))["terminated"]["exitCode"] == code
         world.edge.say(uid, end, ended=True)
         await until("its phase", world.phases, lambda seen: seen == {phase: 1})

@@ -137,12 +137,16 @@ class FakeApiServer:
         return _json(self.objects[path])
 
     def _put(self, path: str, body: Json) -> web.Response:
-        held = self.objects[path]
-        version = (body.get("metadata") or {}).get("resourceVersion")
-        if version and version != held["metadata"]["resourceVersion"]:
-            return _status(409, "Conflict", "the object has been modified")
+        base = path.removesuffix("/status")
+        held, metadata = self.objects[base], body.get("metadata") or {}
+        for key in ("uid", "resourceVersion"):
+            if metadata.get(key) and metadata[key] != held["metadata"][key]:
+                return _status(409, "Conflict", f"Precondition failed: {key}, or the object has been modified")
+        if path != base:
+            body = {**copy.deepcopy(held), "status": _without_nulls(body.get("status") or {})}
         body["metadata"]["uid"] = held["metadata"]["uid"]
-        self._keep(path, body, "MODIFIED")
+        if body != held:
+            self._keep(base, body, "MODIFIED")
         return _json(body)
 
     def _patch(self, path: str, body: Json) -> web.Response:

@@ -91,6 +91,11 @@ class World:
         """Return the pod's phase, empty where there is no pod."""
         return str((self.pod(name).get("status") or {}).get("phase") or "")
 
+    def statuses_sent(self, name: str = "") -> int:
+        """Return how many requests would have written the pod's status, or any pod's."""
+        about = [asked for _, asked in self.api.requests if "/pods/" in asked and asked.endswith("/status")]
+        return sum(1 for asked in about if not name or asked.startswith(path(name) + "/"))
+
     def reasons(self) -> list[str]:
         """Return the reasons of all events."""
         return [value["reason"] for key, value in self.api.objects.items() if "/events/" in key]

@@ -35,7 +35,7 @@ def about_pods(world: World) -> Counter[tuple[str, str]]:
     return found
 
 
-async def test_a_pod_s_life_is_one_create_two_patches_and_what_a_kubelet_tells(
+async def test_a_pod_s_life_is_one_create_two_statuses_and_what_a_kubelet_tells(
     world: World, eventually: Eventually
 ) -> None:
     uid = world.add_pod("p")["metadata"]["uid"]
@@ -53,10 +53,8 @@ async def test_a_pod_s_life_is_one_create_two_patches_and_what_a_kubelet_tells(
         world.api.remove("/api/v1/namespaces/default/pods/p")
         await eventually(lambda: world.edge.deleted.get(uid))
         await eventually(lambda: uid not in kubelet.pods.memories)
-    assert {key: count for key, count in life.items() if key[1] != "events"} == {("PATCH", "pods/status"): 2}
-    assert {key: count for key, count in about_pods(world).items() if key[1] != "events"} == {
-        ("PATCH", "pods/status"): 3
-    }
+    assert {key: count for key, count in life.items() if key[1] != "events"} == {("PUT", "pods/status"): 2}
+    assert {key: count for key, count in about_pods(world).items() if key[1] != "events"} == {("PUT", "pods/status"): 3}
     assert world.edge.count("/create", uid) == 1
     assert world.edge.count("/delete", uid) == 1
     assert world.edge.count("/status") == 0
@@ -151,8 +149,8 @@ async def test_a_restart_patches_no_pod_whose_status_is_right(world: World, even
         await eventually(lambda: [world.phase(f"p{number}") for number in range(9)] == [*expected * 3])
         await eventually(lambda: not kubelet.queue.known)
     versions = {name: world.pod(name)["metadata"]["resourceVersion"] for name in uids}
-    patched = world.api.count("PATCH", "/pods/")
+    sent = world.statuses_sent()
     async with world.running() as kubelet:
         await eventually(lambda: kubelet.store.listed and kubelet.book.synced and not kubelet.queue.known)
-    assert world.api.count("PATCH", "/pods/") == patched
+    assert world.statuses_sent() == sent
     assert {name: world.pod(name)["metadata"]["resourceVersion"] for name in uids} == versions

@@ -108,7 +108,7 @@ async def test_delete_waits_for_the_end(world: World, eventually: Eventually) ->
         assert world.edge.deleted[uid][0]["metadata"]["deletionGracePeriodSeconds"] == 1
     assert len(world.edge.deleted[uid]) == 1
     methods = [method for method, asked in world.api.requests if asked.startswith("/api/v1/namespaces/default/pods/p")]
-    assert methods[-2:] == ["PATCH", "DELETE"]
+    assert methods[-2:] == ["PUT", "DELETE"]
 
 
 async def test_pending_pod_that_the_edge_never_saw_is_removed(world: World, eventually: Eventually) -> None:
@@ -334,13 +334,13 @@ async def test_11_and_13_nothing_is_written_twice_and_foreign_conditions_stay(
         await eventually(lambda: world.phase("p") == "Running")
         await asyncio.sleep(0.2)
         version = world.pod("p")["metadata"]["resourceVersion"]
-        patches = world.api.count("PATCH", "/pods/p")
+        sent = world.statuses_sent("p")
         for _ in range(20):
             world.edge.say(uid, RUNNING)
             kubelet.pods.look_at_all()
             await asyncio.sleep(0.02)
         assert world.pod("p")["metadata"]["resourceVersion"] == version
-        assert world.api.count("PATCH", "/pods/p") == patches
+        assert world.statuses_sent("p") == sent
     conditions = {entry["type"]: entry for entry in world.pod("p")["status"]["conditions"]}
     assert conditions["example.com/gate"] == gate
     assert conditions["Ready"]["status"] == "False"

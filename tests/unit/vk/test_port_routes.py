@@ -57,7 +57,7 @@ async def test_metrics_are_prometheus_text(client: Client, eventually: Eventuall
     assert found['interlink_vk_status_patches_total{result="written"}'] >= 1
     assert found['interlink_vk_reconcile_duration_seconds_count{result="ok"}'] >= 1
     assert found['interlink_vk_requests_total{to="edge",method="POST",code="200"}'] >= 1
-    assert found['interlink_vk_requests_total{to="apiserver",method="PATCH",code="200"}'] >= 1
+    assert found['interlink_vk_requests_total{to="apiserver",method="PUT",code="200"}'] >= 1
     assert found['interlink_vk_request_duration_seconds_count{to="edge"}'] >= 1
     assert found['interlink_vk_watch_restarts_total{what="list"}'] == 1
     assert found["interlink_vk_edge_reachable"] == 1

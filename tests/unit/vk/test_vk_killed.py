@@ -99,7 +99,7 @@ class Story:
 
     async def fail(self) -> None:
         """Let some of the next requests fail on either side."""
-        what = self.dice.choice(("PATCH", "GET /api/v1/pods", "GET", "DELETE", "POST"))
+        what = self.dice.choice(("PATCH", "PUT", "GET /api/v1/pods", "GET", "DELETE", "POST"))
         self.world.api.fail(what, self.dice.choice((429, 500, 503)), self.dice.randint(1, 4))
 
     async def refuse(self) -> None:
