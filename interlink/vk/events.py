@@ -25,6 +25,9 @@ Json = dict[str, Any]
 BURST, REFILL_SECONDS = 25.0, 300.0
 #: kubelet's eventRecordQPS and eventBurst: events must not take kube-apiserver's time from statuses.
 RATE, AT_ONCE = 50.0, 100.0
+#: How long an event lets other requests pass, in seconds, where many are under way. One costs kube-apiserver a fifth of
+#: a pod's whole life; so there are 5 a second then, which was the kubelet's rate until Kubernetes 1.27.
+YIELD_SECONDS = 0.2
 REMEMBERED = 4096
 #: Events that wait for their turn: five for each pod of a burst of a thousand.
 WAITING = 5_000
@@ -115,6 +118,7 @@ class Events:
                 log.debug("event dropped, too many of %s: %s: %s", name, note.reason, note.message)
                 continue
             await self._turns.take()
+            await self.api.quiet(YIELD_SECONDS)
             try:
                 await self._send(note)
             except ApiError as error:

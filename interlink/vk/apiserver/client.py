@@ -7,6 +7,7 @@ exceptions are translated here and nowhere else: callers see ``errors.py`` only.
 import asyncio
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,6 +22,8 @@ PAGE = 500
 #: Requests under way at once, watches apart. More make kube-apiserver no quicker, and each has a connection of its own,
 #: for which Python's TLS keeps 256 KiB beside OpenSSL's 50: with 64 they were a tenth of what 10,000 pods may take.
 AT_ONCE = 32
+#: So many requests under way say that pods wait for kube-apiserver: a quarter of what there may be.
+BUSY = 8
 STRATEGIC = "application/strategic-merge-patch+json"
 JSON = "application/json"
 #: What is put back came from the server, but for a few fields. Unless told so, it looks through all of it for names
@@ -57,6 +60,9 @@ class ApiServer:
         self.access = access
         self.fence = fence or always_open()
         self._at_once = asyncio.Semaphore(AT_ONCE)
+        #: Requests under way, and those that wait for their turn; set while they are fewer than BUSY.
+        self._asked, self._quiet = 0, asyncio.Event()
+        self._quiet.set()
         self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=10)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=128, keepalive_timeout=60, socket_factory=_socket),
@@ -115,6 +121,12 @@ class ApiServer:
         }
         return await self._request("DELETE", path, body=options)
 
+    async def quiet(self, within: float) -> None:
+        """Wait until few requests are under way, but no longer than so many seconds: for what is not urgent."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._quiet.wait()
+
     async def stream(self, path: str, params: Params, silence: float) -> AsyncGenerator[bytes, None]:
         """Yield the raw lines of a streamed answer; ``silence`` seconds without a byte are a RetryError."""
         what = f"GET {path}"
@@ -147,8 +159,19 @@ class ApiServer:
         body: Json | None = None,
         headers: dict[str, str] | None = None,
     ) -> Json:
-        async with self._at_once:
-            return await self._send(method, path, params, body, headers or {})
+        self._count(1)
+        try:
+            async with self._at_once:
+                return await self._send(method, path, params, body, headers or {})
+        finally:
+            self._count(-1)
+
+    def _count(self, change: int) -> None:
+        self._asked += change
+        if self._asked < BUSY:
+            self._quiet.set()
+        else:
+            self._quiet.clear()
 
     async def _send(
         self, method: str, path: str, params: Params | None, body: Json | None, headers: dict[str, str]
