@@ -1,7 +1,8 @@
 """The bare loop: by hand what a pod's life asks of kube-apiserver, for a node that nobody serves.
 
-The same requests as the virtual kubelet's, with the same statuses and events in them, and the one watch that no node
-can do without; what it does not do is everything else. Its rate is what kube-apiserver gives on these cores.
+The requests of a kubelet, or those of our virtual kubelet, with the same statuses and events in them, and the one watch
+that no node can do without; what it does not do is everything else. Its rate is what kube-apiserver gives on these
+cores to whom it costs nothing to make the requests.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from typing import Any
 from benchmarks.vk.cluster import Cluster, at_once
 from interlink.vk.apiserver.client import ApiServer
 from interlink.vk.events import Events
+from interlink.vk.pods.merge import merged_status
 from interlink.vk.pods.status import reported_status
 from interlink.vk.times import now_seconds
 from interlink.wire.messages import PodStatus
@@ -27,18 +29,21 @@ EVENTS = (
 )
 
 
-async def lives(cluster: Cluster, node: str, count: int) -> None:
-    """Live so many pods' lives on a node of this name, and write their events for as long as that takes."""
+async def lives(cluster: Cluster, node: str, count: int, *, replacing: bool) -> None:
+    """Live so many pods' lives on a node of this name, and write their events for as long as that takes.
+
+    Statuses are patched, as a kubelet does, or replaced, as the virtual kubelet does.
+    """
     events = Events(cluster.api, node)
     selector = {"fieldSelector": f"spec.nodeName={node}"}
     version = [version async for _, version in cluster.api.pages(PODS, selector)][-1]
     async with _beside(events.run()), _beside(_watch(cluster.api, {**selector, "resourceVersion": version})):
-        await at_once(_life(cluster, events, node, index) for index in range(count))
+        await at_once(_life(cluster, events, f"{node}-{index}", replacing=replacing) for index in range(count))
 
 
-async def _life(cluster: Cluster, events: Events, node: str, index: int) -> None:
-    document = cluster.pod(f"{node}-{index}")
-    document["spec"]["nodeName"] = node
+async def _life(cluster: Cluster, events: Events, name: str, *, replacing: bool) -> None:
+    document = cluster.pod(name)
+    document["spec"]["nodeName"] = events.node_name
     pod = await cluster.api.post(cluster.pods, document)
     for reason, message in EVENTS:
         events.pod(pod, "Normal", reason, message)
@@ -46,7 +51,12 @@ async def _life(cluster: Cluster, events: Events, node: str, index: int) -> None
     began = now_seconds()
     for ended in (False, True):
         status = reported_status(pod, _word(pod, began, ended), now_seconds())
-        pod = await cluster.api.patch(f"{path}/status", {"metadata": {"uid": uid}, "status": status})
+        if replacing:
+            del pod["metadata"]["managedFields"]
+            whole = {**pod, "status": merged_status(pod["status"], status)}
+            pod = await cluster.api.put(f"{path}/status", whole)
+        else:
+            pod = await cluster.api.patch(f"{path}/status", {"metadata": {"uid": uid}, "status": status})
     await cluster.api.delete(path, uid=uid, grace_seconds=0)
 
 

@@ -21,6 +21,9 @@ Json = dict[str, Any]
 
 #: All namespaces of benchmarks, so that the next run finds what a killed one has left.
 LABELS = {"app.kubernetes.io/part-of": "interlink-bench-vk"}
+BINDINGS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
+#: Whom the virtual kubelet and the benchmark's client speak as: service accounts, as those do who run in a cluster.
+ACCOUNT, TOKEN_SECONDS = "bench", 6 * 3600
 #: Requests under way at once.
 AT_ONCE = 64
 
@@ -63,7 +66,22 @@ class Cluster:
         await self.api.post("/api/v1/namespaces", {"metadata": metadata})
         account = {"metadata": {"name": "default"}, "automountServiceAccountToken": False}
         with suppress(ConflictError):  # the controller has made it
-            await self.api.post(f"/api/v1/namespaces/{self.namespace}/serviceaccounts", account)
+            await self.api.post(self._accounts, account)
+
+    async def token(self) -> str:
+        """Make a service account that may do everything, and return its token, good for some hours."""
+        await self.api.post(self._accounts, {"metadata": {"name": ACCOUNT}})
+        subject = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": self.namespace}
+        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}
+        binding = {"metadata": {"name": self.namespace, "labels": LABELS}, "roleRef": role, "subjects": [subject]}
+        await self.api.post(BINDINGS, binding)
+        request = {"spec": {"expirationSeconds": TOKEN_SECONDS}}
+        answer = await self.api.post(f"{self._accounts}/{ACCOUNT}/token", request)
+        return str(answer["status"]["token"])
+
+    @property
+    def _accounts(self) -> str:
+        return f"/api/v1/namespaces/{self.namespace}/serviceaccounts"
 
     async def remove(self) -> None:
         """Remove the node, the pods and the namespace; there is no virtual kubelet any more that would remove pods."""
@@ -73,7 +91,8 @@ class Cluster:
         found = await self.api.get(f"/api/v1/namespaces/{namespace}")
         node = (found["metadata"].get("annotations") or {}).get("node") or ""
         await self.remove_pods(namespace)
-        for path in (f"/api/v1/nodes/{node}", f"{LEASES}/{node}", f"/api/v1/namespaces/{namespace}"):
+        names = (f"/api/v1/nodes/{node}", f"{LEASES}/{node}", f"{BINDINGS}/{namespace}")
+        for path in (*names, f"/api/v1/namespaces/{namespace}"):
             with suppress(NotFoundError):
                 await self.remove_now(path, (await self.api.get(path))["metadata"]["uid"])
 

@@ -6,7 +6,7 @@ other.
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,8 @@ from benchmarks.vk.stack import Stack
 
 #: Who is told of besides the services of the stack.
 CLIENT, REST = "the benchmark's client", "kube-apiserver and the rest of the machine"
+#: proc_stat(5): steal.
+STOLEN = "others on the same host (steal)"
 
 
 @dataclass
@@ -45,6 +47,22 @@ class Shares:
             self.by[whom] = self.by.get(whom, 0.0) + seconds - before.by[whom]
 
 
+@dataclass
+class Turns:
+    """Several turns of one kind: how long they took, in seconds, and who had the CPU meanwhile."""
+
+    seconds: float = 0.0
+    shares: Shares = field(default_factory=Shares)
+
+    @contextmanager
+    def counted(self, stack: Stack) -> Iterator[Callable[[], float]]:
+        """Add the time of the block; gives what returns its seconds. Raises as ``Shares.counted`` does."""
+        began, before = time.monotonic(), self.seconds
+        with self.shares.counted(stack):
+            yield lambda: self.seconds - before
+            self.seconds += time.monotonic() - began
+
+
 def figures(what: str, things: int, shares: Shares, bare: Shares) -> Iterable[Figure]:
     """Return what each of so many things took, beside what the bare loop took for the same."""
     for whom in shares.by:
@@ -65,5 +83,6 @@ def _look(stack: Stack) -> Shares:
         "the virtual kubelet": services["vk"],
         "the InterLink API and the mock plugin": services["api"] + services["mock"],
         CLIENT: time.process_time(),
+        STOLEN: ticks[7],
     }
     return Shares({**by, REST: sum(ticks) - idle - sum(by.values())}, idle)

@@ -26,9 +26,6 @@ AT_ONCE = 32
 BUSY = 8
 STRATEGIC = "application/strategic-merge-patch+json"
 JSON = "application/json"
-#: What is put back came from the server, but for a few fields. Unless told so, it looks through all of it for names
-#: that it does not know, for a warning that nobody would read: 1 of 15 ms that a pod's life costs it.
-UNCHECKED = {"fieldValidation": "Ignore"}
 #: Have kube-apiserver leave out all but the metadata, of an object or of a list; every version of it can.
 METADATA = f"{JSON};as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
@@ -105,7 +102,7 @@ class ApiServer:
 
     async def put(self, path: str, body: Json) -> Json:
         """Replace an object; ConflictError where its resourceVersion is not the newest."""
-        return await self._request("PUT", path, params=UNCHECKED, body=body)
+        return await self._request("PUT", path, body=body)
 
     async def patch(self, path: str, body: Json) -> Json:
         """Patch by strategic merge; a ``metadata.uid`` in the body is a precondition (ConflictError)."""

@@ -1,8 +1,8 @@
 """Writes pod statuses into the API: only what differs, only to the pod with this very UID.
 
-Used by all steps of the pod controller. A status goes as a whole pod (PUT), which costs kube-apiserver a good deal less
-than the strategic merge patch that kubelets send: that one it works out by reflection over the whole object. It holds
-to the version that the store has; where somebody else was first, or the pod is large, the patch goes after all.
+Used by all steps of the pod controller. A status goes as a whole pod (PUT), which costs kube-apiserver less than the
+strategic merge patch that kubelets send: that one it works out by reflection over the whole object. It holds to the
+version that the store has; where somebody else was first, or the pod is large, the patch goes after all.
 """
 
 import logging
