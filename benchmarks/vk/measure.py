@@ -111,14 +111,12 @@ class Measure:
         async with Watch(self.cluster, time.time) as watch:
             for number in range(self.sizes.rounds):
                 # A name for each turn: pods of a node that is missing for 40 s are removed by kube-controller-manager.
-                bares = {
-                    kind: bare.lives(self.cluster, f"{node}-{kind}-{number}", count, replacing=kind == "replacing")
-                    for kind in ("patching", "replacing")
-                }
+                like_kubelet = bare.lives(self.cluster, f"{node}-patching-{number}", count, replacing=False)
+                await self._turn(f"round {number + 1}: bare loop, like a kubelet", patching, like_kubelet)
                 lives = at_once((self._life(watch) for _ in range(count)), LIVING)
-                await self._turn(f"round {number + 1}: bare loop, like a kubelet", patching, bares["patching"])
                 await self._turn(f"round {number + 1}: end to end", ours, lives)
-                await self._turn(f"round {number + 1}: bare loop, like ours", replacing, bares["replacing"])
+                like_ours = bare.lives(self.cluster, f"{node}-replacing-{number}", count, replacing=True)
+                await self._turn(f"round {number + 1}: bare loop, like ours", replacing, like_ours)
         done = self.sizes.rounds * count
         baseline = done / patching.seconds
         yield Figure(

@@ -114,13 +114,13 @@ async def test_a_server_that_asks_for_a_pause_gets_it(world: Scene) -> None:
     world.proxy.retry_after = "3"
     async with world.kubelet(), world.site(1):
         await until("the watch", lambda: world.proxy.count("watch=1"))
-        world.proxy.fault = lambda method, path: 429 if "/p/status" in path else None
+        world.proxy.fault = lambda method, path: 429 if path.endswith("/p/status") else None
         await world.create("p")
         tries = f"PUT {world.pods}/p/status"
         await until("two tries", lambda: world.proxy.count(tries) >= 2)
         world.proxy.fault = lambda _method, _path: None
         await all_succeed(world, 1)
-    times = [when for when, method, path, _ in world.proxy.requests if f"{method} {path}".startswith(tries)]
+    times = [when for when, method, path, _ in world.proxy.requests if f"{method} {path}" == tries]
     assert times[1] - times[0] >= 2.9
 
 

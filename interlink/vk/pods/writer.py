@@ -7,6 +7,7 @@ version that the store has; where somebody else was first, or the pod is large, 
 
 import logging
 import time
+from http import HTTPStatus
 from typing import Any
 
 from interlink.vk.apiserver.client import ApiServer
@@ -66,6 +67,8 @@ class StatusWriter:
         except ConflictError as error:
             log.debug("pod %s: changed meanwhile, so its status is patched: %s", record, error)
         except ForbiddenError as error:
+            if error.status != HTTPStatus.FORBIDDEN:
+                raise  # its token is not known (any more), which a patch would not change
             words = "statuses are patched, at a higher cost, until the role has the verb update of pods/status: %s"
             log.warning(words, error)
             self._refused = time.monotonic()

@@ -83,6 +83,19 @@ async def test_an_account_that_may_only_patch_is_told_so_once_and_patches(
     assert caplog.text.count("until the role has the verb update") == 1
 
 
+async def test_a_token_that_is_not_known_says_nothing_of_rights(
+    world: World, eventually: Eventually, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.api.fail(f"PUT {STATUS}", 401)
+    uid = world.add_pod("p")["metadata"]["uid"]
+    async with world.running():
+        await eventually(lambda: uid in world.edge.statuses)
+        world.edge.say(uid, RUNNING)
+        await eventually(lambda: world.phase("p") == "Running")
+    assert set(methods(world)) == {"PUT"}
+    assert "until the role has the verb update" not in caplog.text
+
+
 async def test_a_large_pod_s_status_does_not_carry_the_pod(world: World, eventually: Eventually) -> None:
     noise = "".join(chr(33 + number * number % 90) + hex(number**3) for number in range(5000))
     uid = world.add_pod("p", metadata={"annotations": {"large": noise}})["metadata"]["uid"]
