@@ -6,8 +6,8 @@ exceptions are translated here and nowhere else: callers see ``errors.py`` only.
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,8 +22,9 @@ PAGE = 500
 #: Requests under way at once, watches apart. More make kube-apiserver no quicker, and each has a connection of its own,
 #: for which Python's TLS keeps 256 KiB beside OpenSSL's 50: with 64 they were a tenth of what 10,000 pods may take.
 AT_ONCE = 32
-#: So many requests under way say that pods wait for kube-apiserver: a quarter of what there may be.
-BUSY = 8
+#: So many requests under way, a quarter of what there may be, say that pods wait for kube-apiserver, and for so many
+#: seconds afterwards, too, for news of pods come in bursts.
+BUSY, BUSY_SECONDS = 8, 1.0
 STRATEGIC = "application/strategic-merge-patch+json"
 JSON = "application/json"
 #: Have kube-apiserver leave out all but the metadata, of an object or of a list; every version of it can.
@@ -57,9 +58,8 @@ class ApiServer:
         self.access = access
         self.fence = fence or always_open()
         self._at_once = asyncio.Semaphore(AT_ONCE)
-        #: Requests under way, and those that wait for their turn; set while they are fewer than BUSY.
-        self._asked, self._quiet = 0, asyncio.Event()
-        self._quiet.set()
+        #: Requests under way and those that wait for their turn; when they were BUSY last.
+        self._asked, self._busy = 0, float("-inf")
         self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=10)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=128, keepalive_timeout=60, socket_factory=_socket),
@@ -119,10 +119,9 @@ class ApiServer:
         return await self._request("DELETE", path, body=options)
 
     async def quiet(self, within: float) -> None:
-        """Wait until few requests are under way, but no longer than so many seconds: for what is not urgent."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(within):
-                await self._quiet.wait()
+        """Let others pass where many requests are under way, for so many seconds at most: for what is not urgent."""
+        left = self._busy + BUSY_SECONDS - time.monotonic()
+        await asyncio.sleep(min(within, max(left, 0.0)))
 
     async def stream(self, path: str, params: Params, silence: float) -> AsyncGenerator[bytes, None]:
         """Yield the raw lines of a streamed answer; ``silence`` seconds without a byte are a RetryError."""
@@ -156,19 +155,14 @@ class ApiServer:
         body: Json | None = None,
         headers: dict[str, str] | None = None,
     ) -> Json:
-        self._count(1)
+        self._asked += 1
+        if self._asked >= BUSY:
+            self._busy = time.monotonic()
         try:
             async with self._at_once:
                 return await self._send(method, path, params, body, headers or {})
         finally:
-            self._count(-1)
-
-    def _count(self, change: int) -> None:
-        self._asked += change
-        if self._asked < BUSY:
-            self._quiet.set()
-        else:
-            self._quiet.clear()
+            self._asked -= 1
 
     async def _send(
         self, method: str, path: str, params: Params | None, body: Json | None, headers: dict[str, str]
