@@ -16,7 +16,7 @@ from typing import Any
 import waitress.channel
 import waitress.server
 
-from interlink import collector
+from interlink import memory
 from interlink.http.address import Address
 from interlink.http.pool import GrowingPool
 
@@ -49,7 +49,7 @@ def serve(app: Any, address: Address, threads: int, on_stop: Callable[[], None])
     signal.signal(signal.SIGINT, stop)
     try:
         log.info("listening on %s", address)
-        collector.look_seldom()
+        memory.settle()
         notify_systemd("READY=1")
         server.run()
     finally:

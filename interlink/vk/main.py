@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
 
-from interlink import collector
+from interlink import memory
 from interlink.config import Config
 from interlink.config.nodes import node_settings
 from interlink.config.pods import check_pods, kubernetes_address
@@ -74,7 +74,7 @@ def run(config: Config, load: Load | None = None) -> int:
 async def _run_until_signal(config: Config, access: Access, place: LeasePlace | None, load: Load | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    collector.look_seldom()
+    memory.settle()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await run_replica(config, access, place, stop, load)

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 import msgspec
 
-from interlink import collector
+from interlink import memory
 from interlink.sidecars.slurm.drivers import messages, pyslurm_facts
 from interlink.sidecars.slurm.drivers.pyslurm_job import NotPossible, description
 from interlink.sidecars.slurm.drivers.slurm_errors import ALREADY_OVER, JOB_PENDING, failure, submit_failure
@@ -32,7 +32,7 @@ def main() -> int:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever libslurm prints must not get between the frames
     slurm = _load_pyslurm()
-    collector.look_seldom()
+    memory.settle()
     answers.write(messages.pack(0, messages.HELLO))
     answers.flush()
     decoder: msgspec.json.Decoder[messages.Call] = msgspec.json.Decoder(messages.Call)
