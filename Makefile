@@ -37,7 +37,7 @@ bench-slurm: | python ## measure the Slurm sidecar on the test bed, against a ba
 	@$(or $(PYTHON),python3) -m tests.demo deploy
 	@$(BIN)/python -m benchmarks.slurm
 
-bench-vk: | python ## measure the virtual kubelet on the test bed, against a bare loop of the same API writes
+bench-vk: | python ## measure the virtual kubelet on the test bed, against bare loops of a kubelet's API writes and of its own
 	@$(or $(PYTHON),python3) -m tests.demo deploy
 	@$(BIN)/python -m benchmarks.vk
 
