@@ -48,7 +48,7 @@ class Shares:
 
 
 @dataclass
-class Turns:
+class Measured:
     """Several turns of one kind: how long they took, in seconds, and who had the CPU meanwhile."""
 
     seconds: float = 0.0

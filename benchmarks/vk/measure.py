@@ -106,7 +106,7 @@ class Measure:
 
     async def _rate(self) -> AsyncIterator[Figure]:
         """Compare pods from creation to deletion with bare loops, by turns, so that all see the same machine."""
-        patching, replacing, ours = machine.Turns(), machine.Turns(), machine.Turns()
+        patching, replacing, ours = machine.Measured(), machine.Measured(), machine.Measured()
         count, node = self.sizes.round, self.cluster.node
         async with Watch(self.cluster, time.time) as watch:
             for number in range(self.sizes.rounds):
@@ -130,7 +130,7 @@ class Measure:
         for figure in machine.figures("a pod end to end", done, ours.shares, patching.shares):
             yield figure
 
-    async def _turn(self, what: str, turns: machine.Turns, work: Awaitable[Any]) -> None:
+    async def _turn(self, what: str, turns: machine.Measured, work: Awaitable[Any]) -> None:
         """Do the work once the events of what was before are written, for they go on after its pods."""
         await within(self.cluster.events_settled())
         before = await self.cluster.count_events()

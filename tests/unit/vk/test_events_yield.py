@@ -61,7 +61,7 @@ async def test_an_event_lets_requests_about_pods_pass_for_its_time(
     eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "BUSY_SECONDS", 600.0)
-    monkeypatch.setattr(vk_events, "YIELD_SECONDS", 1.0)
+    monkeypatch.setattr(vk_events, "YIELD_SECONDS", 3.0)
     async with recorder_beside(client.BUSY, eventually) as (server, api, recorder):
         recorder.pod(POD, "Normal", "Created", "Created job 1")
         for _ in range(3):
