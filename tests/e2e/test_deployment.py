@@ -221,7 +221,7 @@ def test_kustomizations_install_a_virtual_kubelet_that_works_with_exactly_these_
         "namespace=vk": f"namespace={namespace}",
         "node=interlink": f"node={node}",
         "newName: interlink-vk": f"newName: {name}",
-        "newTag: latest": f"newTag: {tag}",
+        'newTag: "latest"': f"newTag: {json.dumps(tag)}",
     }
     put_once(folder / "kustomization.yaml", settings)
     config = folder / "InterLinkConfig.yaml"

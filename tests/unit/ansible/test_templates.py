@@ -1,6 +1,7 @@
 """What the templates become: units that systemd reads, a configuration that the services take, least rights."""
 
 import configparser
+import json
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,17 @@ def test_kubernetes_objects_parse_and_are_named() -> None:
             assert item["apiVersion"]
             assert item["kind"]
             assert item["metadata"]["name"]
+
+
+@pytest.mark.parametrize("name", ["123", "1e5", "no", "null", "0x1f", "2026-11-22"])
+def test_a_name_that_yaml_takes_for_something_else_stays_a_name(name: str) -> None:
+    def everything(name: str) -> str:
+        node = NODE | {"name": name, "nodes": [name], "object_labels": {"app.kubernetes.io/instance": name}}
+        templates = sorted((ROOT / "templates" / "cluster").iterdir())
+        given = {"interlink_namespace": name, "cluster_nodes": [node]}
+        return json.dumps([objects(f"cluster/{template.name}", **given) for template in templates])
+
+    assert everything(name) == everything("plain-word").replace("plain-word", name)
 
 
 def test_objects_of_two_virtual_nodes_do_not_meet() -> None:
