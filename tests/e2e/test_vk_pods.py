@@ -244,8 +244,8 @@ async def test_a_written_status_takes_no_field_of_the_spec_from_whom_it_belongs_
 
     async with world.kubelet():
         await world.create("p")
-        before = owners(await world.pod("p"))
-        uid = (await world.pod("p"))["metadata"]["uid"]
+        created = await world.pod("p")
+        before, uid = owners(created), created["metadata"]["uid"]
         await until("the job", lambda: uid in world.edge.created)
         world.edge.say(uid, RUNNING)
         await until("the pod to run", world.phases, lambda seen: seen == {"Running": 1})
@@ -253,6 +253,7 @@ async def test_a_written_status_takes_no_field_of_the_spec_from_whom_it_belongs_
     assert world.proxy.count(f"PUT {world.pods}/p/status")
     assert not world.proxy.count(f"PATCH {world.pods}")
     assert owners(pod) == before
+    assert pod["spec"] == created["spec"]
     assert [each["fieldsV1"].keys() for each in pod["metadata"]["managedFields"] if "subresource" in each] == [
         {"f:status"}
     ]

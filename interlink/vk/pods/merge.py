@@ -13,6 +13,12 @@ Json = dict[str, Any]
 _ADDRESSES = ("podIPs", "hostIPs")
 
 
+def replacement(pod: Json, desired: Json) -> Json:
+    """Return what is put to pods/status to make it so: the pod without its spec, which no status changes."""
+    rest = {key: value for key, value in pod.items() if key != "spec"}
+    return {**rest, "status": merged_status(pod.get("status") or {}, desired)}
+
+
 def merged_status(current: Json, desired: Json) -> Json:
     """Return the status as it will be."""
     status = {**current, **desired}

@@ -68,6 +68,40 @@ async def test_what_somebody_else_has_changed_meanwhile_stays(
     assert methods(world)[:2] == ["PUT", "PATCH"]
 
 
+async def test_the_spec_is_not_sent_along_for_the_status_endpoint_does_not_look_at_it(
+    world: World, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, sent = world.api._put, []
+
+    def note(path: str, body: Json) -> Any:
+        if path == STATUS:
+            sent.append(body)
+        return write(path, body)
+
+    monkeypatch.setattr(world.api, "_put", note)
+    uid = world.add_pod("p", metadata={"labels": {"mine": "1"}})["metadata"]["uid"]
+    async with world.running():
+        await eventually(lambda: uid in world.edge.statuses)
+        world.edge.say(uid, RUNNING)
+        await eventually(lambda: world.phase("p") == "Running")
+    assert sent
+    assert not any("spec" in body for body in sent)
+    assert all(body["metadata"]["labels"] == {"mine": "1"} for body in sent), "a label that is not sent is removed"
+    assert world.pod("p")["spec"]["containers"]
+
+
+async def test_where_a_rule_of_the_cluster_refuses_the_whole_the_status_is_patched(
+    world: World, eventually: Eventually
+) -> None:
+    world.api.fail(f"PUT {STATUS}", 422, times=100)
+    uid = world.add_pod("p")["metadata"]["uid"]
+    async with world.running():
+        await eventually(lambda: uid in world.edge.statuses)
+        world.edge.say(uid, RUNNING)
+        await eventually(lambda: world.phase("p") == "Running")
+    assert methods(world)[:2] == ["PUT", "PATCH"]
+
+
 async def test_an_account_that_may_only_patch_is_told_so_once_and_patches(
     world: World, eventually: Eventually, caplog: pytest.LogCaptureFixture
 ) -> None:
