@@ -26,6 +26,7 @@ LONG_POLL_SECONDS = 25.0
 POLL_SECONDS = 5.0
 #: Long polls a second, and how many at once after a quiet time. Where more changes than that come, one answer brings
 #: several: each costs three processes as much as the status that it brings, and without a bound there was one for each.
+#: While kube-apiserver is busy there are fewer still.
 RATE, AT_ONCE = 20.0, 20.0
 #: A complete picture now and then heals whatever a feed of changes could ever lose.
 PICTURE_SECONDS = 600.0
@@ -42,16 +43,18 @@ class Follower(Protocol):
 
 
 class ChangeFeed:
-    """Fills the nodes' books and says which pods have news."""
+    """Fills the nodes' books and says which pods have news; ``busy`` says whether kube-apiserver is."""
 
-    def __init__(self, edge: EdgeClient, link: Link, nodes: Sequence[Follower]) -> None:
+    def __init__(
+        self, edge: EdgeClient, link: Link, nodes: Sequence[Follower], busy: Callable[[], bool] = lambda: False
+    ) -> None:
         self.edge = edge
         self.link = link
         self.nodes = nodes
         self.on_life: Callable[[], None] = lambda: None
         self._cursor: str | None = None
         self._pictured = 0.0
-        self._turns = Turns(RATE, AT_ONCE)
+        self._turns = Turns(RATE, AT_ONCE, busy)
 
     async def run(self) -> None:
         """Follow for ever."""

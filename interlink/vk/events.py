@@ -23,11 +23,9 @@ Json = dict[str, Any]
 
 #: client-go's spam filter: 25 events of one object at once, then one in five minutes.
 BURST, REFILL_SECONDS = 25.0, 300.0
-#: kubelet's eventRecordQPS and eventBurst: events must not take kube-apiserver's time from statuses.
+#: kubelet's eventRecordQPS and eventBurst: events must not take kube-apiserver's time from statuses. One costs a fifth
+#: of a pod's whole life there, so that there are only a few while it is busy.
 RATE, AT_ONCE = 50.0, 100.0
-#: How long an event lets other requests pass, in seconds, where many are under way. One costs kube-apiserver a fifth of
-#: a pod's whole life; so there are 5 a second then, which was the kubelet's rate until Kubernetes 1.27.
-YIELD_SECONDS = 0.2
 REMEMBERED = 4096
 #: Events that wait for their turn: five for each pod of a burst of a thousand.
 WAITING = 5_000
@@ -70,7 +68,7 @@ class Events:
         #: By object, type and reason: the messages (hashes) that were sent apart, and when the last one came.
         self._similar: OrderedDict[tuple[str, ...], tuple[set[int], float]] = OrderedDict()
         self._numbers = itertools.count(time.time_ns())
-        self._turns = Turns(RATE, AT_ONCE)
+        self._turns = Turns(RATE, AT_ONCE, lambda: api.busy)
         #: Events dropped since that was said last, and when that was.
         self._dropped, self._complained = 0, float("-inf")
 
@@ -118,7 +116,6 @@ class Events:
                 log.debug("event dropped, too many of %s: %s: %s", name, note.reason, note.message)
                 continue
             await self._turns.take()
-            await self.api.quiet(YIELD_SECONDS)
             try:
                 await self._send(note)
             except ApiError as error:

@@ -140,7 +140,7 @@ class VirtualKubelet:
         lease_api = ApiServer(self.access, timeout=10.0, fence=self.fence, traces=meter.traces("apiserver"))
         link = Link()
         transport = Transport(config.interlink_url, config.interlink_port, token, self.fence, meter.traces("edge"))
-        edge = EdgeClient(transport, lambda: link.has_batch)
+        edge = EdgeClient(transport, lambda: link.has_batch, lambda: api.busy)
         for each in (api, lease_api, edge):
             self._stack.push_async_callback(each.close)
         address = kubernetes_address(config)
@@ -198,7 +198,7 @@ class VirtualKubelet:
         pulse, services = self.shared.pulse, self.shared.services
         reflector = Reflector(self.shared.api, SERVICES, {}, Service.from_object, services)
         reflector.on_refused = services.refused
-        feed = ChangeFeed(self.shared.edge, self.shared.link, self.nodes)
+        feed = ChangeFeed(self.shared.edge, self.shared.link, self.nodes, lambda: self.shared.api.busy)
         self.pinger.on_life = pulse.watch("ping", 120.0)
         feed.on_life = pulse.watch("changes", 150.0)
         reflector.on_life = pulse.watch("services", 900.0)

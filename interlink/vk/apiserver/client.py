@@ -118,10 +118,10 @@ class ApiServer:
         }
         return await self._request("DELETE", path, body=options)
 
-    async def quiet(self, within: float) -> None:
-        """Let others pass where many requests are under way, for so many seconds at most: for what is not urgent."""
-        left = self._busy + BUSY_SECONDS - time.monotonic()
-        await asyncio.sleep(min(within, max(left, 0.0)))
+    @property
+    def busy(self) -> bool:
+        """Whether pods wait for kube-apiserver, and what is not urgent should."""
+        return time.monotonic() - self._busy < BUSY_SECONDS
 
     async def stream(self, path: str, params: Params, silence: float) -> AsyncGenerator[bytes, None]:
         """Yield the raw lines of a streamed answer; ``silence`` seconds without a byte are a RetryError."""

@@ -1,7 +1,8 @@
 """Gathers calls that come close together into batches: a request costs three processes more than most calls do.
 
 Used by ``client.py`` for what changes pods. A call that comes alone is sent alone and at once; only where more than
-RATE a second come, and InterLink takes batches, they wait for each other, for 1 / RATE seconds at most.
+RATE a second come, and InterLink takes batches, they wait for each other, for 1 / RATE seconds at most; while
+kube-apiserver is busy, for 1 / BUSY_RATE (``turns.py``).
 """
 
 import asyncio
@@ -35,13 +36,16 @@ WITHOUT_ROUTE = 600.0
 
 
 class Batcher:
-    """The calls that wait to be sent together; ``offered`` says whether the plugin takes batches."""
+    """The calls that wait to be sent together.
 
-    def __init__(self, transport: Transport, offered: Callable[[], bool]) -> None:
+    ``offered`` says whether the plugin takes batches, ``busy`` whether kube-apiserver has all it can do.
+    """
+
+    def __init__(self, transport: Transport, offered: Callable[[], bool], busy: Callable[[], bool]) -> None:
         self.transport = transport
         self.offered = offered
         self._without_until = float("-inf")
-        self._turns = Turns(RATE, AT_ONCE)
+        self._turns = Turns(RATE, AT_ONCE, busy)
         self._waiting: list[tuple[Call, asyncio.Future[Answer]]] = []
         self._sending: set[asyncio.Task[None]] = set()
 

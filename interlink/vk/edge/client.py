@@ -35,11 +35,19 @@ _REASON = re.compile(r"[A-Z][A-Za-z0-9]{2,60}")
 
 
 class EdgeClient:
-    """One InterLink; ``takes_batches`` says whether its plugin takes several calls in one request."""
+    """One InterLink; ``takes_batches`` says whether its plugin takes several calls in one request.
 
-    def __init__(self, transport: Transport, takes_batches: Callable[[], bool] = lambda: False) -> None:
+    ``busy`` says whether kube-apiserver has all it can do: then calls wait longer for each other.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        takes_batches: Callable[[], bool] = lambda: False,
+        busy: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._transport = transport
-        self._batcher = Batcher(transport, takes_batches)
+        self._batcher = Batcher(transport, takes_batches, busy)
         self.name = transport.name
 
     async def close(self) -> None:

@@ -75,6 +75,18 @@ async def test_calls_that_come_together_are_one_request(client: EdgeClient, edge
     assert len(edge.created) == 30
 
 
+@pytest.mark.parametrize(("busy", "batches"), [(True, [30]), (False, [])])
+async def test_while_kube_apiserver_is_busy_calls_wait_for_each_other_however_quiet_it_was(
+    edge: FakeEdge, fence: Fence, monkeypatch: pytest.MonkeyPatch, *, busy: bool, batches: list[int]
+) -> None:
+    monkeypatch.setattr(batcher, "AT_ONCE", 100.0)
+    transport = Transport("http://127.0.0.1", edge.port, TokenFile(None), fence)
+    client = EdgeClient(transport, lambda: True, lambda: busy)
+    await all_of(30, lambda number: client.create(request(number)))
+    await client.close()
+    assert [len(sessions) for sessions in edge.batches] == batches
+
+
 async def test_each_call_of_a_batch_has_a_session_of_its_own(client: EdgeClient, edge: FakeEdge) -> None:
     await all_of(4, lambda number: client.delete(request(number)["pod"]))
     (sessions,) = edge.batches

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from interlink.vk import changes
+from interlink.vk import changes, turns
 from interlink.vk.apiserver import client
 from interlink.vk.apiserver.access import Access
 from interlink.vk.apiserver.errors import RetryError
@@ -60,12 +60,17 @@ async def test_a_pod_s_life_is_one_create_two_statuses_and_what_a_kubelet_tells(
     assert world.edge.count("/status") == 0
 
 
+@pytest.mark.parametrize("busy", [False, True])
 async def test_one_answer_brings_what_changes_closely_together(
-    world: World, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+    world: World, eventually: Eventually, monkeypatch: pytest.MonkeyPatch, *, busy: bool
 ) -> None:
     rate, changed = 2.0, 20
-    monkeypatch.setattr(changes, "RATE", rate)
-    monkeypatch.setattr(changes, "AT_ONCE", 1.0)
+    if busy:
+        monkeypatch.setattr(turns, "BUSY_RATE", rate)
+    else:
+        monkeypatch.setattr(changes, "RATE", rate)
+        monkeypatch.setattr(changes, "AT_ONCE", 1.0)
+    monkeypatch.setattr(client.ApiServer, "busy", busy)
     uid = world.add_pod("p")["metadata"]["uid"]
     async with world.running():
         await eventually(lambda: uid in world.edge.statuses)
