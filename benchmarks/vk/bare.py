@@ -6,19 +6,22 @@ cores to whom it costs nothing to make the requests.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from benchmarks.vk.cluster import Cluster, at_once
+from benchmarks.vk.cluster import AT_ONCE, Cluster, at_once
 from interlink.vk.apiserver.client import ApiServer
 from interlink.vk.events import Events
-from interlink.vk.pods.merge import merged_status
+from interlink.vk.pods.merge import replacement
 from interlink.vk.pods.status import reported_status
 from interlink.vk.times import now_seconds
 from interlink.wire.messages import PodStatus
 
 Json = dict[str, Any]
+Life = Coroutine[Any, Any, None]
+#: Is given the lives, and how many of them there will be at once; passes them on.
+During = Callable[[Iterable[Life], int], Iterator[Life]]
 
 PODS = "/api/v1/pods"
 #: What the virtual kubelet tells of each pod that the mock plugin runs.
@@ -29,16 +32,17 @@ EVENTS = (
 )
 
 
-async def lives(cluster: Cluster, node: str, count: int, *, replacing: bool) -> None:
+async def lives(cluster: Cluster, node: str, count: int, during: During, *, replacing: bool) -> None:
     """Live so many pods' lives on a node of this name, and write their events for as long as that takes.
 
-    Statuses are patched, as a kubelet does, or replaced, as the virtual kubelet does.
+    Statuses are patched, as a kubelet does, or replaced, as the virtual kubelet does; each life passes by ``during``.
     """
     events = Events(cluster.api, node)
     selector = {"fieldSelector": f"spec.nodeName={node}"}
     version = [version async for _, version in cluster.api.pages(PODS, selector)][-1]
     async with _beside(events.run()), _beside(_watch(cluster.api, {**selector, "resourceVersion": version})):
-        await at_once(_life(cluster, events, f"{node}-{index}", replacing=replacing) for index in range(count))
+        every = (_life(cluster, events, f"{node}-{index}", replacing=replacing) for index in range(count))
+        await at_once(during(every, AT_ONCE), AT_ONCE)
 
 
 async def _life(cluster: Cluster, events: Events, name: str, *, replacing: bool) -> None:
@@ -53,8 +57,7 @@ async def _life(cluster: Cluster, events: Events, name: str, *, replacing: bool)
         status = reported_status(pod, _word(pod, began, ended), now_seconds())
         if replacing:
             del pod["metadata"]["managedFields"]
-            whole = {**pod, "status": merged_status(pod["status"], status)}
-            pod = await cluster.api.put(f"{path}/status", whole)
+            pod = await cluster.api.put(f"{path}/status", replacement(pod, status))
         else:
             pod = await cluster.api.patch(f"{path}/status", {"metadata": {"uid": uid}, "status": status})
     await cluster.api.delete(path, uid=uid, grace_seconds=0)

@@ -6,13 +6,15 @@ other.
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from benchmarks.figures import Figure
 from benchmarks.vk.stack import Stack
+
+T = TypeVar("T")
 
 #: Who is told of besides the services of the stack.
 CLIENT, REST = "the benchmark's client", "kube-apiserver and the rest of the machine"
@@ -36,40 +38,57 @@ class Shares:
         """What nobody took, in per cent of all cores' time."""
         return 100 * self.idle / (self.idle + sum(self.by.values()))
 
-    @contextmanager
-    def counted(self, stack: Stack) -> Iterator[None]:
-        """Add what was taken in the time of the block. Raises CannotMeasureError where a service has ended."""
-        before = _look(stack)
-        yield
-        after = _look(stack)
-        self.idle += after.idle - before.idle
-        for whom, seconds in after.by.items():
-            self.by[whom] = self.by.get(whom, 0.0) + seconds - before.by[whom]
+    def add(self, taken: "Shares", before: "Shares") -> None:
+        """Add what was taken, less what had been before."""
+        self.idle += taken.idle - before.idle
+        for whom, seconds in taken.by.items():
+            self.by[whom] = self.by.get(whom, 0.0) + seconds - before.by.get(whom, 0.0)
 
 
 @dataclass
 class Measured:
-    """Several turns of one kind: how long they took, in seconds, and who had the CPU meanwhile."""
+    """Several turns of one kind: how many things were done in how many seconds, and who had the CPU meanwhile."""
 
+    things: int = 0
     seconds: float = 0.0
     shares: Shares = field(default_factory=Shares)
 
-    @contextmanager
-    def counted(self, stack: Stack) -> Iterator[Callable[[], float]]:
-        """Add the time of the block; gives what returns its seconds. Raises as ``Shares.counted`` does."""
-        began, before = time.monotonic(), self.seconds
-        with self.shares.counted(stack):
-            yield lambda: self.seconds - before
+    @property
+    def rate(self) -> float:
+        """Things a second."""
+        return self.things / self.seconds
+
+    def sustained(self, stack: Stack, works: Iterable[T], limit: int) -> Iterator[T]:
+        """Pass on works of which ``limit`` are under way at once; count while they are, and one begins as one ends.
+
+        The time before, and that of the last ones, when there are fewer and fewer, is a matter of how many there are.
+        Raises CannotMeasureError where a service has ended.
+        """
+        began, before = 0.0, Shares()
+        for number, work in enumerate(works):
+            if number == limit:
+                began, before = time.monotonic(), _look(stack)
+            yield work
+            self.things += number >= limit
+        if began:
             self.seconds += time.monotonic() - began
+            self.shares.add(_look(stack), before)
+
+    def add(self, turn: "Measured") -> None:
+        """Add a turn of the same kind."""
+        self.things += turn.things
+        self.seconds += turn.seconds
+        self.shares.add(turn.shares, Shares())
 
 
-def figures(what: str, things: int, shares: Shares, bare: Shares) -> Iterable[Figure]:
-    """Return what each of so many things took, beside what the bare loop took for the same."""
-    for whom in shares.by:
+def figures(what: str, ours: Measured, bare: Measured) -> Iterable[Figure]:
+    """Return what each thing took, beside what the bare loop took for the same."""
+    for whom in ours.shares.by:
         yield Figure(figure=f"{what}: CPU of {whom}", unit="ms", target=None,
-                     baseline=bare.of(whom, things), measured=shares.of(whom, things))  # fmt: skip
+                     baseline=bare.shares.of(whom, bare.things),
+                     measured=ours.shares.of(whom, ours.things))  # fmt: skip
     yield Figure(figure=f"{what}: CPU that nobody took", unit="%", target=None,
-                 baseline=bare.unused, measured=shares.unused)  # fmt: skip
+                 baseline=bare.shares.unused, measured=ours.shares.unused)  # fmt: skip
 
 
 def _look(stack: Stack) -> Shares:
