@@ -243,9 +243,8 @@ class FakeApiServer:
             bookmark = {"kind": "Pod", "metadata": end}
             await response.write(msgspec.json.encode({"type": "BOOKMARK", "object": bookmark}) + b"\n")
         while True:
-            while self.watch_errors and request.path.endswith("/pods"):
-                error = {"type": "ERROR", "object": self.watch_errors.pop(0)}
-                await response.write(msgspec.json.encode(error) + b"\n")
+            if error := self._watch_error(request.path, version):
+                await response.write(msgspec.json.encode({"type": "ERROR", "object": error}) + b"\n")
                 return response
             for number, event, part, value in [entry for entry in self._history if entry[0] > version]:
                 if part == COLLECTIONS[request.path] and _selected(request, value):
@@ -254,8 +253,18 @@ class FakeApiServer:
             bookmark = {"kind": "Pod", "metadata": {"resourceVersion": str(version)}}
             await response.write(msgspec.json.encode({"type": "BOOKMARK", "object": bookmark}) + b"\n")
             async with self._news:  # news may have come while these were written
-                while not self.watch_errors and not any(entry[0] > version for entry in self._history):
+                while not self._has_news(version):
                     await self._news.wait()
+
+    def _watch_error(self, path: str, version: int) -> Json | None:
+        """Return how a watch that has come so far ends, None where it goes on."""
+        if self.watch_errors and path.endswith("/pods"):
+            return self.watch_errors.pop(0)
+        # What the watch has not been told of before the history went, it could never be told.
+        return {"kind": "Status", "code": 410, "reason": "Expired"} if version < self.compacted else None
+
+    def _has_news(self, version: int) -> bool:
+        return bool(self.watch_errors) or version < self.compacted or any(entry[0] > version for entry in self._history)
 
 
 def _selected(request: web.Request, pod: Json) -> bool:
