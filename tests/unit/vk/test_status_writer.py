@@ -36,6 +36,13 @@ def methods(world: World) -> list[str]:
     return [method for method, path in world.api.requests if path == STATUS]
 
 
+async def job_runs(world: World, eventually: Eventually, uid: str) -> None:
+    """Have the pod's job run, and the pod show it."""
+    await eventually(lambda: uid in world.edge.statuses)
+    world.edge.say(uid, RUNNING)
+    await eventually(lambda: world.phase("p") == "Running")
+
+
 async def test_a_deletion_that_is_first_seen_in_the_answer_to_our_own_patch_ends_the_job(
     world: World, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,9 +66,7 @@ async def test_what_somebody_else_has_changed_meanwhile_stays(
 
     meanwhile(world, monkeypatch, change)
     async with world.running():
-        await eventually(lambda: uid in world.edge.statuses)
-        world.edge.say(uid, RUNNING)
-        await eventually(lambda: world.phase("p") == "Running")
+        await job_runs(world, eventually, uid)
     pod = world.pod("p")
     assert pod["metadata"]["labels"] == {"new": "1"}
     assert gate in pod["status"]["conditions"]
@@ -81,9 +86,7 @@ async def test_the_spec_is_not_sent_along_for_the_status_endpoint_does_not_look_
     monkeypatch.setattr(world.api, "_put", note)
     uid = world.add_pod("p", metadata={"labels": {"mine": "1"}})["metadata"]["uid"]
     async with world.running():
-        await eventually(lambda: uid in world.edge.statuses)
-        world.edge.say(uid, RUNNING)
-        await eventually(lambda: world.phase("p") == "Running")
+        await job_runs(world, eventually, uid)
     assert sent
     assert not any("spec" in body for body in sent)
     assert all(body["metadata"]["labels"] == {"mine": "1"} for body in sent), "a label that is not sent is removed"
@@ -96,9 +99,7 @@ async def test_where_a_rule_of_the_cluster_refuses_the_whole_the_status_is_patch
     world.api.fail(f"PUT {STATUS}", 422, times=100)
     uid = world.add_pod("p")["metadata"]["uid"]
     async with world.running():
-        await eventually(lambda: uid in world.edge.statuses)
-        world.edge.say(uid, RUNNING)
-        await eventually(lambda: world.phase("p") == "Running")
+        await job_runs(world, eventually, uid)
     assert methods(world)[:2] == ["PUT", "PATCH"]
 
 
@@ -108,9 +109,7 @@ async def test_an_account_that_may_only_patch_is_told_so_once_and_patches(
     world.api.fail(f"PUT {STATUS}", 403, times=100)
     uid = world.add_pod("p")["metadata"]["uid"]
     async with world.running():
-        await eventually(lambda: uid in world.edge.statuses)
-        world.edge.say(uid, RUNNING)
-        await eventually(lambda: world.phase("p") == "Running")
+        await job_runs(world, eventually, uid)
         world.edge.say(uid, {"terminated": {"exitCode": 0, "reason": "Completed"}}, ended=True)
         await eventually(lambda: world.phase("p") == "Succeeded")
     assert methods(world) == ["PUT", *["PATCH"] * (len(methods(world)) - 1)]
@@ -123,9 +122,7 @@ async def test_a_token_that_is_not_known_says_nothing_of_rights(
     world.api.fail(f"PUT {STATUS}", 401)
     uid = world.add_pod("p")["metadata"]["uid"]
     async with world.running():
-        await eventually(lambda: uid in world.edge.statuses)
-        world.edge.say(uid, RUNNING)
-        await eventually(lambda: world.phase("p") == "Running")
+        await job_runs(world, eventually, uid)
     assert set(methods(world)) == {"PUT"}
     assert "until the role has the verb update" not in caplog.text
 
@@ -134,7 +131,5 @@ async def test_a_large_pod_s_status_does_not_carry_the_pod(world: World, eventua
     noise = "".join(chr(33 + number * number % 90) + hex(number**3) for number in range(5000))
     uid = world.add_pod("p", metadata={"annotations": {"large": noise}})["metadata"]["uid"]
     async with world.running():
-        await eventually(lambda: uid in world.edge.statuses)
-        world.edge.say(uid, RUNNING)
-        await eventually(lambda: world.phase("p") == "Running")
+        await job_runs(world, eventually, uid)
     assert set(methods(world)) == {"PATCH"}
