@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterat
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from benchmarks.vk.cluster import AT_ONCE, Cluster, at_once
+from benchmarks.vk.cluster import AT_ONCE, Cluster, at_most, at_once
 from interlink.vk.apiserver.client import ApiServer
 from interlink.vk.events import Events
 from interlink.vk.pods.merge import replacement
@@ -42,7 +42,8 @@ async def lives(cluster: Cluster, node: str, count: int, during: During, *, repl
     version = [version async for _, version in cluster.api.pages(PODS, selector)][-1]
     async with _beside(events.run()), _beside(_watch(cluster.api, {**selector, "resourceVersion": version})):
         every = (_life(cluster, events, f"{node}-{index}", replacing=replacing) for index in range(count))
-        await at_once(during(every, AT_ONCE), AT_ONCE)
+        limit = at_most(AT_ONCE, count)
+        await at_once(during(every, limit), limit)
 
 
 async def _life(cluster: Cluster, events: Events, name: str, *, replacing: bool) -> None:

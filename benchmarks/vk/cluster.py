@@ -201,6 +201,11 @@ class Watch:
         return event.object.metadata.resourceVersion
 
 
+def at_most(limit: int, count: int) -> int:
+    """Return how many of so few may be under way at once, that there is a time in which one begins as another ends."""
+    return max(1, min(limit, count // 2))
+
+
 async def at_once(coroutines: Iterator[Any], limit: int = AT_ONCE) -> list[Any]:
     """Run the coroutines, so many at a time; return what they return, in no order. Raises CannotMeasureError."""
     results = []

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from benchmarks.figures import Figure
+from benchmarks.figures import CannotMeasureError, Figure
 from benchmarks.vk.stack import Stack
 
 T = TypeVar("T")
@@ -55,7 +55,9 @@ class Measured:
 
     @property
     def rate(self) -> float:
-        """Things a second."""
+        """Things a second. Raises CannotMeasureError where there were too few."""
+        if not self.things:
+            raise CannotMeasureError("one pod alone has no rate: a larger --scale has more")
         return self.things / self.seconds
 
     def sustained(self, stack: Stack, works: Iterable[T], limit: int) -> Iterator[T]:

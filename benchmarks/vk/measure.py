@@ -12,13 +12,14 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import aiohttp
 
 from benchmarks.figures import CannotMeasureError, Figure
 from benchmarks.vk import bare, machine
-from benchmarks.vk.cluster import Cluster, Watch, at_once
+from benchmarks.vk.cluster import Cluster, Watch, at_most, at_once
 from benchmarks.vk.stack import Stack
 from interlink.vk.apiserver.access import Access
 
@@ -113,22 +114,20 @@ class Measure:
         other one backwards, for what makes each turn a little slower than the one before.
         """
         patching, replacing, ours = machine.Measured(), machine.Measured(), machine.Measured()
-        count, node = self.sizes.round, self.cluster.node
+        count, node, turn = self.sizes.round, self.cluster.node, itertools.count()
 
         def end_to_end(during: bare.During) -> Awaitable[Any]:
-            return at_once(during((self._life(watch) for _ in range(count)), LIVING), LIVING)
+            living = at_most(LIVING, count)
+            return at_once(during((self._life(watch) for _ in range(count)), living), living)
 
-        # A name for each turn: pods of a node that is missing for 40 s are removed by kube-controller-manager.
-        def like_kubelet(during: bare.During) -> Awaitable[Any]:
-            return bare.lives(self.cluster, f"{node}-patching-{number}", count, during, replacing=False)
-
-        def like_ours(during: bare.During) -> Awaitable[Any]:
-            return bare.lives(self.cluster, f"{node}-replacing-{number}", count, during, replacing=True)
+        def by_hand(during: bare.During, *, replacing: bool) -> Awaitable[Any]:
+            # A name for each turn: pods of a node that is missing for 40 s are removed by kube-controller-manager.
+            return bare.lives(self.cluster, f"{node}-{next(turn)}", count, during, replacing=replacing)
 
         kinds: list[tuple[str, machine.Measured, Work]] = [
-            ("bare loop, like a kubelet", patching, like_kubelet),
+            ("bare loop, like a kubelet", patching, partial(by_hand, replacing=False)),
             ("end to end", ours, end_to_end),
-            ("bare loop, like ours", replacing, like_ours),
+            ("bare loop, like ours", replacing, partial(by_hand, replacing=True)),
         ]
         async with Watch(self.cluster, time.time) as watch:
             for number in range(1, self.sizes.rounds + 1):
