@@ -13,8 +13,8 @@ from interlink.vk.backoff import pause_after
 
 log = logging.getLogger(__name__)
 
-#: Most wait, for a request or 0.2 s for a batch to go, and each has a pod in its hands: 60 KiB unpacked. With 64 a
-#: tenth of the cores was idle while pods waited; with 256 the most memory was 40 MiB more in one run of two.
+#: Most wait, for a request or 0.2 s for a batch to go, and each has a pod in its hands, unpacked. With 64 a tenth of
+#: the cores was idle while pods waited; with 256 the most memory was 40 MiB more in one run of two.
 WORKERS = 128
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 60.0
 
