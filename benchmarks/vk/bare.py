@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.vk.cluster import AT_ONCE, Cluster, at_most, at_once
 from interlink.vk.apiserver.client import ApiServer
-from interlink.vk.events import Events
+from interlink.vk.events.recorder import Events
 from interlink.vk.pods.merge import replacement
 from interlink.vk.pods.status import reported_status
 from interlink.vk.times import now_seconds

@@ -1,8 +1,8 @@
 """A token bucket: so many a second, and some at once where it was quiet before; few while kube-apiserver is busy.
 
-Used where something is cheap alone and dear by the hundred: events (``events.py``), questions to the change feed
-(``changes.py``), batches of calls (``edge/batcher.py``). While pods wait for kube-apiserver, none of these makes any of
-them quicker; what it costs is taken from what they wait for, where that has the same cores, and from the edge's.
+Used where something is cheap alone and dear by the hundred: events (``events/recorder.py``), questions to the change
+feed (``changes.py``), batches of calls (``edge/batcher.py``). While pods wait for kube-apiserver, none of these makes
+any of them quicker; what it costs is taken from what they wait for, where that has the same cores, and from the edge's.
 """
 
 import asyncio

@@ -17,7 +17,7 @@ from interlink.vk.apiserver.reflector import Reflector
 from interlink.vk.edge.book import StatusBook
 from interlink.vk.edge.client import EdgeClient
 from interlink.vk.edge.link import Link
-from interlink.vk.events import Events
+from interlink.vk.events.recorder import Events
 from interlink.vk.kubelet.access import Gate
 from interlink.vk.kubelet.configz import configz
 from interlink.vk.kubelet.logs import Logs

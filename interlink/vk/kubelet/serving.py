@@ -14,7 +14,7 @@ from pathlib import Path
 from interlink.config import Config
 from interlink.config.nodes import NodeSettings
 from interlink.vk.apiserver.client import ApiServer
-from interlink.vk.events import Events
+from interlink.vk.events.recorder import Events
 from interlink.vk.kubelet.certificate import SELF_SIGNED, CertificateError, Credential, credential, self_signed
 from interlink.vk.kubelet.signing import Signing
 

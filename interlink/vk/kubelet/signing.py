@@ -16,7 +16,7 @@ from typing import Any
 
 from interlink.vk.apiserver.client import ApiServer
 from interlink.vk.apiserver.errors import ApiError, ConflictError, ForbiddenError, InvalidError, NotFoundError
-from interlink.vk.events import Events
+from interlink.vk.events.recorder import Events
 from interlink.vk.kubelet.certificate import (
     CertificateError,
     Credential,

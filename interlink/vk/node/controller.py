@@ -16,7 +16,7 @@ from interlink.vk.apiserver.client import ApiServer
 from interlink.vk.apiserver.errors import ApiError, ConflictError, NotFoundError
 from interlink.vk.backoff import Backoff
 from interlink.vk.edge.link import Link
-from interlink.vk.events import Events
+from interlink.vk.events.recorder import Events
 from interlink.vk.node import spec
 from interlink.vk.node.capacity import node_capacity, offered
 from interlink.vk.node.conditions import dated, node_conditions

@@ -7,7 +7,7 @@ from interlink.vk.apiserver.client import ApiServer
 from interlink.vk.edge.book import StatusBook
 from interlink.vk.edge.client import EdgeClient
 from interlink.vk.edge.link import Link
-from interlink.vk.events import Events
+from interlink.vk.events.recorder import Events
 from interlink.vk.pods.entrance import Entrance
 from interlink.vk.pods.queue import WorkQueue
 from interlink.vk.pods.store import PodStore

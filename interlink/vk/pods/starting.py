@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from interlink.core.errors import UnsupportedPod
 from interlink.vk.edge.errors import AwayError, BusyError, DeletedError, RefusedError
-from interlink.vk.events import as_message
+from interlink.vk.events.note import as_message
 from interlink.vk.gather import NotReadyError, References
 from interlink.vk.objects import fetch
 from interlink.vk.pods import resize

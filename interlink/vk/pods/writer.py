@@ -74,7 +74,7 @@ class StatusWriter:
         except ForbiddenError as error:
             if error.status != HTTPStatus.FORBIDDEN:
                 raise  # its token is not known (any more), which a patch would not change
-            words = "statuses are patched, at a higher cost, until the role has the verb update of pods/status: %s"
+            words = "statuses are patched, at a higher cost, until role and webhooks allow updates of pods/status: %s"
             log.warning(words, error)
             self._refused = time.monotonic()
         return None

@@ -1,12 +1,14 @@
 """The events of a pod as kubectl shows them: counted, each once for all processes of ours, and never too many."""
 
+import functools
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from interlink.vk import events as vk_events
+from interlink.vk.events import recorder as vk_events
+from interlink.vk.events.waiting import Waiting
 from interlink.wire.messages import ContainerEvent
 
 World = Any  # of conftest.py, which cannot be imported
@@ -137,7 +139,7 @@ async def test_a_pod_has_25_events_at_once_and_then_one_in_five_minutes(world: W
 def test_events_that_find_no_room_are_counted_and_said_once(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vk_events, "WAITING", 2)
+    monkeypatch.setattr(vk_events, "Waiting", functools.partial(Waiting, 2))
     now = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     api: Any = None

@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from interlink.vk.apiserver.client import ApiServer
 from interlink.vk.apiserver.fake import FakeApiServer
-from interlink.vk.events import Events
+from interlink.vk.events.recorder import Events
 from interlink.vk.kubelet import serving as module
 from interlink.vk.kubelet.certificate import CertificateError, Credential, credential, self_signed, signing_request
 from interlink.vk.kubelet.certificate import new_key as fresh_key
@@ -128,8 +128,8 @@ async def test_an_unapproved_request_is_told_of_once_and_taken_late(cluster: Clu
         await cluster.pass_time(serving, 61)
     assert serving.shown.source == "self-signed"
     name = cluster.request()["metadata"]["name"]
-    assert cluster.events._waiting.qsize() == 1
-    assert f"kubectl certificate approve {name}" in cluster.events._waiting.get_nowait().message
+    assert len(cluster.events._waiting) == 1
+    assert f"kubectl certificate approve {name}" in cluster.events._waiting.first().message
     cluster.conclude("Approved")
     cluster.sign()
     await cluster.pass_time(serving, 61)
@@ -142,7 +142,7 @@ async def test_without_a_signer_the_words_say_so(cluster: Cluster) -> None:
     for _ in range(20):
         await cluster.pass_time(serving, 61)
     assert cluster.request()["status"]["conditions"][0]["type"] == "Approved"
-    assert "nobody signs it" in cluster.events._waiting.get_nowait().message
+    assert "nobody signs it" in cluster.events._waiting.first().message
     assert serving.shown.source == "self-signed"
 
 
@@ -164,7 +164,7 @@ async def test_a_refused_request_is_not_repeated_within_the_hour(cluster: Cluste
     for _ in range(50):
         await cluster.pass_time(serving, 60)
     assert cluster.asked == 1
-    assert "so it is" in cluster.events._waiting.get_nowait().message
+    assert "so it is" in cluster.events._waiting.first().message
     for _ in range(15):
         await cluster.pass_time(serving, 60)
     assert cluster.asked == 2
@@ -270,7 +270,7 @@ async def test_what_is_for_somebody_else_is_left_alone(cluster: Cluster, changes
     serving = cluster.serving()
     await serving.look()
     assert cluster.asked == 1
-    assert "is for somebody else" in cluster.events._waiting.get_nowait().message
+    assert "is for somebody else" in cluster.events._waiting.first().message
     cluster.api.remove(f"{FOLDER}/{NODE}")
     await cluster.pass_time(serving, 3601)
     assert cluster.asked == 2
@@ -297,7 +297,7 @@ async def test_who_may_not_approve_itself_says_so_and_waits_for_others(cluster: 
     cluster.api.fail(f"PUT {FOLDER}", 403, 5)
     for _ in range(4):
         await cluster.pass_time(serving, 2)
-    assert "may not approve" in cluster.events._waiting.get_nowait().message
+    assert "may not approve" in cluster.events._waiting.first().message
     cluster.conclude("Approved")
     cluster.sign()
     await cluster.pass_time(serving, 2)
@@ -318,7 +318,7 @@ async def test_a_node_with_too_long_a_name_serves_its_own(cluster: Cluster) -> N
     serving = cluster.serving(node="n" * 60)
     await serving.look()
     assert not cluster.requests()
-    assert "longer than" in cluster.events._waiting.get_nowait().message
+    assert "longer than" in cluster.events._waiting.first().message
     with pytest.raises(CertificateError):
         signing_request(fresh_key(), "n" * 53, ADDRESS)
     signing_request(fresh_key(), "n" * 52, ADDRESS)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from interlink.core.errors import UnsupportedPod
-from interlink.vk.events import MESSAGE_LIMIT, as_message
+from interlink.vk.events.note import MESSAGE_LIMIT, as_message
 from interlink.vk.pods.unsupported import refuse_sources
 from tests.unit.core.pod.spoken import IGNORED, PLAIN, REFUSED_AT_ONCE, container
 from tests.unit.core.pod.test_support import as_pattern, row_of
