@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 #: Why a container is ended for another image, in the kubelet's words.
 _CHANGED = "Container {} definition changed, will be restarted"
+_IGNORED = 'the change of the image to "{}" has no effect: containers run straight on the host here, without images'
 
 
 class Container:
@@ -62,6 +63,8 @@ class Container:
         self.due = 0.0
         #: With another image, for which the present run is being ended.
         self.coming: Optional[Dict[str, Any]] = None
+        #: Another image of which it was told that there is none here.
+        self.ignored = ""
         #: Why the run is being ended, if that is more than its exit code says.
         self.fault = ""
         self.failed_probe, self.oom = False, False
@@ -132,6 +135,12 @@ class Container:
         elif self.role != "init" and self.ending is None:
             text = "Init container {} definition changed" if self.role == "sidecar" else _CHANGED
             self._end_run(clock, self.pod.grace, text.format(self.name))
+
+    def ignore(self, image: str, clock: float) -> None:
+        """Have an event say once of another image (empty: the one of the plan) that containers have none here."""
+        if image and image != self.ignored and not self.done:
+            self.events.note(WARNING, "FieldIgnored", _IGNORED.format(image), clock)
+        self.ignored = image
 
     def _switch(self) -> None:
         """Have the next run be of the image that was asked for; it knows nothing of the back-off of the old one's."""

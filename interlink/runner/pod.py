@@ -159,6 +159,8 @@ class PodRunner:
         specs = self._specs()
         for container in self.containers:
             container.renew(specs[container.name], clock)
+            if not self.runtime.images:
+                container.ignore(update.images.get(container.name, {}).get("said", ""), clock)
 
     def _look_at_end(self, clock: float) -> None:
         """End the pod if that was asked for or its time is over, and its sidecars if nothing else is left."""

@@ -245,11 +245,22 @@ def test_the_pull_of_an_image_that_nobody_wants_any_more_ends(
     assert len([path for path in site.images.rglob("*.sif") if not path.name.startswith(".")]) == 1
 
 
-def test_straight_on_the_host_there_is_no_image_to_change(site: Site) -> None:
-    with site.start(site.plan(shell("exec sleep 60"))) as runner:
+def ignored(site: Site) -> list[tuple[str, str, int]]:
+    """Return by container what events say of changes without effect, and how often."""
+    events = site.last().container_events or ()
+    return [(event.container, event.message, event.count) for event in events if event.reason == "FieldIgnored"]
+
+
+def test_straight_on_the_host_another_image_has_no_effect_and_an_event_says_so_once(site: Site) -> None:
+    words = 'the change of the image to "{}" has no effect: containers run straight on the host here, without images'
+    with site.start(site.plan(shell("exec sleep 60"), shell("exec sleep 60", name="other"))) as runner:
         site.wait(site.running)
-        leave(site, main=PlanImage(said="new:1", image="new:1"))
-        time.sleep(2.5)  # two looks
+        new = PlanImage(said="new:1", image="new:1")
+        leave(site, main=new)
+        site.wait(lambda: ignored(site) == [("main", words.format("new:1"), 1)])
+        leave(site, main=new, other=new)
+        site.wait(lambda: len(ignored(site)) == 2)
+        assert ignored(site) == [("main", words.format("new:1"), 1), ("other", words.format("new:1"), 1)]
         assert site.status()["restartCount"] == 0
         assert site.last().images == {}
         runner.terminate()
