@@ -113,7 +113,7 @@ async def test_an_account_that_may_only_patch_is_told_so_once_and_patches(
         world.edge.say(uid, {"terminated": {"exitCode": 0, "reason": "Completed"}}, ended=True)
         await eventually(lambda: world.phase("p") == "Succeeded")
     assert methods(world) == ["PUT", *["PATCH"] * (len(methods(world)) - 1)]
-    assert caplog.text.count("until the role has the verb update") == 1
+    assert caplog.text.count("statuses are patched, at a higher cost") == 1
 
 
 async def test_a_token_that_is_not_known_says_nothing_of_rights(
@@ -124,7 +124,7 @@ async def test_a_token_that_is_not_known_says_nothing_of_rights(
     async with world.running():
         await job_runs(world, eventually, uid)
     assert set(methods(world)) == {"PUT"}
-    assert "until the role has the verb update" not in caplog.text
+    assert "statuses are patched, at a higher cost" not in caplog.text
 
 
 async def test_a_large_pod_s_status_does_not_carry_the_pod(world: World, eventually: Eventually) -> None:
