@@ -49,6 +49,19 @@ def below(roots: List[int], table: Dict[int, Running]) -> Set[int]:
     return found
 
 
+def parents_first(pids: Iterable[int], table: Dict[int, Running]) -> List[int]:
+    """Return these processes with each behind those that it descends from."""
+
+    def depth(pid: int) -> int:
+        steps = 0
+        # Bounded, for a table is not read at one moment: an id that was given anew may make a circle in it.
+        while pid in table and steps < len(table):
+            pid, steps = table[pid].parent, steps + 1
+        return steps
+
+    return sorted(pids, key=depth)
+
+
 def die_with_parent() -> None:
     """Ask the kernel to end this process when the runner ends (prctl(2))."""
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -66,9 +79,13 @@ def kill_descendants() -> None:
 
 
 def kill_all(chosen: "Callable[[Dict[int, Running]], Iterable[int]]") -> None:
-    """End the processes that are chosen of all that live, and those that they start meanwhile."""
+    """End the processes that are chosen of all that live, parents first, and those that they start meanwhile.
+
+    A parent that outlives its child would act on its death: a shell would start the next command, a puller tidy up.
+    """
     for _ in range(5):
-        found = list(chosen(running()))
+        table = running()
+        found = parents_first(chosen(table), table)
         for pid in found:
             try:
                 os.kill(pid, signal.SIGKILL)
