@@ -29,10 +29,9 @@ clean: | python ## remove the caches too, and what was built in this tree
 kubeconfig: | python ## print where the test bed's kubeconfig is (export KUBECONFIG=$$(make -s kubeconfig))
 	@$(or $(PYTHON),python3) -m tests.testbed kubeconfig
 
-test: | python ## all tests: the fast ones, and then the end-to-end ones, on the test bed, which it brings up
+test: | python ## all tests: the fast ones, and the end-to-end ones on the test bed, which it brings up
 	@$(or $(PYTHON),python3) -m tests.demo deploy
-	@$(MAKE) --no-print-directory test-fast
-	@$(BIN)/pytest --durations 30 --durations-min 10 tests/e2e
+	@$(BIN)/pytest --durations 30 --durations-min 10
 
 bench-slurm: | python ## measure the Slurm sidecar on the test bed, against a bare loop of pyslurm submits
 	@$(or $(PYTHON),python3) -m tests.demo deploy
